@@ -67,6 +67,8 @@ class Ask:
     action: Action
     reason: str | None = None
     """The reason in force for this action, given by the client."""
+    refusal: Deny | None = None
+    """Set when the protocol itself refuses (an encoding it can't follow, a size): recorded and given back as the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ class Done:
 
     action_id: str
     outcome: Outcome
+    data: bytes = b""
+    """The last bytes of its response, recorded together with the outcome before the client gets them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,4 +265,14 @@ class Mediator(Protocol):
 
     def step(self, event: Event) -> list[Command]:
         """Take one event, answer with what must be done, in order."""
+        ...
+
+    @property
+    def backlog(self) -> int:
+        """Bytes taken from the client and not yet dealt with; above its limit the driver stops reading."""
+        ...
+
+    @property
+    def wants_ticks(self) -> bool:
+        """True while time matters to it (a notice to repeat), so that an idle connection costs no timer."""
         ...
