@@ -58,6 +58,8 @@ class Dial:
     permit: SessionPermit
     parameters: Mapping[str, str]
     """Start-up parameters to pass on, already checked."""
+    cancel_secret_bytes: int = 4
+    """Length of the cancel secret that the client's protocol version can carry: 4, or up to 256 (T11)."""
 
 
 @dataclass(frozen=True, slots=True)
