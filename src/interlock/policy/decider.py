@@ -1,0 +1,473 @@
+"""Decide: Cedar asked once for each leaf, holds only where approval would help, denials that say what to do.
+
+Speed: a decision costs some 100 us in Cedar, so it is cached by what the policies that could apply read, and nothing
+else: two statements that differ in a fact that no policy reads share one decision, two that differ in one that is read
+never do. What reads the time or the session's totals is asked anew each time.
+
+Threads: a Decider may be shared. Its caches are dicts of immutable values, replaced whole; a race costs a second
+computation, never another answer.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Generic, TypeVar
+
+import cedarpy
+from cedarpy import pst
+
+from interlock.core.action import Action, FactValue
+from interlock.core.decision import Allow, Decision, Deny, Hold
+from interlock.core.principal import Principal
+from interlock.core.resource import Resource
+from interlock.policy import replies
+from interlock.policy.annotations import strictest
+from interlock.policy.context import Context
+from interlock.policy.leaves import CONNECT, CONNECT_FACTS, leaf_ancestors, leaf_protocol, schema_leaf
+from interlock.policy.mentions import Mentions
+from interlock.policy.policyset import PolicySet, Rule, assemble
+from interlock.policy.request import ENTITY_TYPES, encode_context, encode_entities
+
+_NEVER_CACHED: Final = frozenset(("time", "session"))
+_SLICE_ABOVE: Final = 16
+"""Smaller sets are asked whole: Cedar needs longer to read the request than to skip a few policies."""
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+class _Recent(Generic[_K, _V]):
+    """A bounded map that forgets what wasn't used lately: two generations, the older dropped whole."""
+
+    __slots__ = ("_limit", "_old", "_young")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._young: dict[_K, _V] = {}
+        self._old: dict[_K, _V] = {}
+
+    def get(self, key: _K) -> _V | None:
+        value = self._young.get(key)
+        if value is None:
+            value = self._old.get(key)
+            if value is not None:
+                self.put(key, value)
+        return value
+
+    def put(self, key: _K, value: _V) -> None:
+        if len(self._young) >= self._limit:
+            self._old = self._young
+            self._young = {}
+        self._young[key] = value
+
+
+class _Plan:
+    """What it takes to decide one set of leaves for one slice. Compared by identity, so it can key the cache."""
+
+    __slots__ = ("cached", "facts", "foreseen", "hourly", "leaves", "mentions", "reads", "unknown")
+
+    def __init__(self, leaves: tuple[str, ...], foreseen: tuple[str, ...], unknown: str, rules: Iterable[Rule]) -> None:
+        self.leaves = leaves
+        self.foreseen = foreseen
+        self.unknown = unknown
+        """A leaf that the schema can't place, or that there is none at all: denied."""
+        mentions = Mentions()
+        require_reason = False
+        for rule in rules:
+            mentions |= rule.mentions
+            require_reason = require_reason or rule.duties.require_reason
+        self.mentions = mentions
+        self.cached = not (mentions.everything or mentions.all_facts or mentions.attributes & _NEVER_CACHED)
+        self.facts = tuple(sorted(mentions.facts))
+        self.hourly = bool(mentions.attributes & {"hour", "weekday"})
+        self.reads = bool(mentions.attributes & {"reason", "source", "database", "tls"}) or self.hourly or require_reason
+
+
+class _Slice:
+    """The policies whose scope fits one principal and one resource, by value; scopes can't err, so leaving is sound."""
+
+    __slots__ = ("cedar", "entities", "plans", "rules")
+
+    def __init__(self, rules: tuple[Rule, ...], cedar: cedarpy.PolicySet, entities: cedarpy.Entities) -> None:
+        self.rules = rules
+        self.cedar = cedar
+        self.entities = entities
+        self.plans: _Recent[tuple[tuple[str, ...], tuple[str, ...]], _Plan] = _Recent(1024)
+
+
+class _Pair:
+    """One principal object with one resource object; keeps both alive, so that their ids stay theirs."""
+
+    __slots__ = ("principal", "refusal", "resource", "slice")
+
+    def __init__(self, principal: Principal, resource: Resource, slice_: _Slice | None, refusal: Deny | None) -> None:
+        self.principal = principal
+        self.resource = resource
+        self.slice = slice_
+        self.refusal = refusal
+
+
+class _Answer:
+    """Cedar's answer on one leaf."""
+
+    __slots__ = ("allowed", "policies")
+
+    def __init__(self, *, allowed: bool, policies: Sequence[str]) -> None:
+        self.allowed = allowed
+        self.policies = tuple(sorted(policies))
+
+
+class _EngineError(Exception):
+    """Cedar couldn't evaluate: whatever it answered besides, it is a denial."""
+
+    def __init__(self, policies: tuple[str, ...] = ()) -> None:
+        super().__init__("evaluation error")
+        self.policies = policies
+
+
+class Decider:
+    """Answers with one policy set, for its whole life."""
+
+    def __init__(self, policy_set: PolicySet, *, cache_entries: int = 32_768) -> None:
+        self.policy_set: Final = policy_set
+        self._decisions: _Recent[tuple[object, ...], Decision] = _Recent(cache_entries)
+        self._pairs: _Recent[tuple[int, int], _Pair] = _Recent(2048)
+        self._slices: _Recent[object, _Slice] = _Recent(512)
+        self._subsets: _Recent[tuple[str, ...], cedarpy.PolicySet] = _Recent(256)
+
+    def decide(self, principal: Principal, action: Action, resource: Resource, context: Context) -> Decision:
+        """May it run? Deny unless policy permits every leaf; hold only where approval alone is missing.
+
+        Trust: principal and resource are verified and don't change; facts are the analyser's and don't change.
+        Repeated questions that policy can't tell apart cost about 2 us.
+        """
+        pair = self._pairs.get((id(principal), id(resource)))
+        if pair is None or pair.principal is not principal or pair.resource is not resource:
+            pair = self._enter(principal, resource)
+        part = pair.slice
+        if part is None:
+            return pair.refusal or replies.undecidable(self.policy_set.hash)
+        plan = part.plans.get((action.leaves, action.foreseen))
+        if plan is None:
+            plan = self._plan(part, action)
+        if not plan.cached:
+            return self._decide(pair, part, plan, action, context)
+        facts = action.facts
+        try:
+            key = (
+                plan,
+                tuple([facts.get(name) for name in plan.facts]) if plan.facts else None,
+                _circumstances(plan, context, principal) if plan.reads else None,
+            )
+            decision = self._decisions.get(key)
+        except TypeError:
+            return replies.undecidable(self.policy_set.hash)
+        if decision is None:
+            decision = self._decide(pair, part, plan, action, context)
+            self._decisions.put(key, decision)
+        return decision
+
+    def decide_approved(
+        self,
+        principal: Principal,
+        action: Action,
+        resource: Resource,
+        context: Context,
+        *,
+        approved_by: Iterable[str],
+    ) -> Allow | Deny:
+        """Ask again after people approved; only Cedar's own allow releases, and a deny is final.
+
+        ``approved_by`` are the groups whose approval it has; who the people are is the approval room's to know. The
+        forbids that they lifted stay among the deciding policies, and their obligations persist. Never cached.
+        """
+        pair = self._enter(principal, resource)
+        part = pair.slice
+        if part is None:
+            return pair.refusal or replies.undecidable(self.policy_set.hash)
+        plan = self._plan(part, action)
+        groups = frozenset(approved_by)
+        question = _Question(self, pair, part, plan, action, context)
+        try:
+            return question.release(groups)
+        except _EngineError as error:
+            return replies.undecidable(self.policy_set.hash, error.policies)
+
+    def _decide(self, pair: _Pair, part: _Slice, plan: _Plan, action: Action, context: Context) -> Decision:
+        try:
+            return _Question(self, pair, part, plan, action, context).answer()
+        except _EngineError as error:
+            return replies.undecidable(self.policy_set.hash, error.policies)
+
+    def _enter(self, principal: Principal, resource: Resource) -> _Pair:
+        """The pair for these two objects, its slice shared with every equal pair."""
+        pair: _Pair
+        if principal.resources is not None and resource.name not in principal.resources:
+            pair = _Pair(principal, resource, None, replies.other_resource(resource, self.policy_set.hash))
+        else:
+            value = _pair_value(principal, resource)
+            part = self._slices.get(value)
+            if part is None:
+                part = self._slice(principal, resource)
+                if part is not None:
+                    self._slices.put(value, part)
+            pair = _Pair(principal, resource, part, None)
+        self._pairs.put((id(principal), id(resource)), pair)
+        return pair
+
+    def _slice(self, principal: Principal, resource: Resource) -> _Slice | None:
+        try:
+            entities = encode_entities(principal, resource)
+        except ValueError:
+            return None
+        who = ENTITY_TYPES[principal.kind]
+        groups = frozenset(("Group", group) for group in principal.groups) | {(who, principal.id)}
+        environment = resource.labels.get("environment", "")
+        places = {("Resource", resource.name)} | ({("Environment", environment)} if environment else set())
+        rules = tuple(
+            rule
+            for rule in self.policy_set.rules.values()
+            if _fits(rule.template.principal, who, (who, principal.id), groups)
+            and _fits(rule.template.resource, "Resource", ("Resource", resource.name), places)
+        )
+        if len(self.policy_set.rules) <= _SLICE_ABOVE or 2 * len(rules) > len(self.policy_set.rules):
+            return _Slice(rules, self.policy_set.cedar, entities)
+        ids = tuple(rule.id for rule in rules)
+        cedar = self._subsets.get(ids)
+        if cedar is None:
+            cedar = assemble(rules)
+            self._subsets.put(ids, cedar)
+        return _Slice(rules, cedar, entities)
+
+    def _plan(self, part: _Slice, action: Action) -> _Plan:
+        key = (action.leaves, action.foreseen)
+        plan = part.plans.get(key)
+        if plan is None:
+            leaves = [schema_leaf(leaf) for leaf in action.leaves]
+            foreseen = [schema_leaf(leaf) for leaf in action.foreseen]
+            known = tuple(dict.fromkeys(leaf for leaf in leaves if leaf is not None))
+            later = tuple(dict.fromkeys(leaf for leaf in foreseen if leaf is not None and leaf not in known))
+            strange = [
+                leaf
+                for leaf, place in zip((*action.leaves, *action.foreseen), (*leaves, *foreseen), strict=True)
+                if place is None
+            ]
+            unknown = strange[0] if strange else ("" if known else "an action without effects")
+            concerned = [leaf_ancestors(leaf) for leaf in (*known, *later)]
+            rules = [rule for rule in part.rules if any(_concerns(rule.template.action, names) for names in concerned)]
+            plan = _Plan(known, later, unknown, rules)
+            part.plans.put(key, plan)
+        return plan
+
+
+class _Question:
+    """One decision being made."""
+
+    __slots__ = ("_action", "_context", "_decider", "_pair", "_part", "_plan", "_reason")
+
+    def __init__(  # noqa: PLR0913 private; each is a part of the question
+        self, decider: Decider, pair: _Pair, part: _Slice, plan: _Plan, action: Action, context: Context
+    ) -> None:
+        self._decider = decider
+        self._pair = pair
+        self._part = part
+        self._plan = plan
+        self._action = action
+        self._context = context
+        self._reason = effective_reason(context, pair.principal)
+
+    def answer(self) -> Decision:
+        """Design section 6: each leaf without approvals, then all of them as if the groups had approved."""
+        plan = self._plan
+        if plan.unknown:
+            return replies.unknown_action(plan.unknown, self._hash)
+        permits: set[str] = set()
+        held: set[str] = set()
+        for leaf in plan.leaves:
+            answer = self._ask(leaf, frozenset())
+            if answer.allowed:
+                permits.update(answer.policies)
+                continue
+            refusal = self._refusal(leaf, answer)
+            if refusal is not None:
+                return refusal
+            held.update(answer.policies)
+        groups = self._groups(held)
+        if held:
+            for leaf in plan.leaves:
+                answer = self._ask(leaf, groups)
+                if not answer.allowed:
+                    return self._deny(leaf, answer)
+                permits.update(answer.policies)
+        refusal = self._refuse_foreseen()
+        if refusal is not None:
+            return refusal
+        deciding = permits | held
+        obligations = strictest(self._rules[name].duties for name in deciding)
+        if obligations.require_reason and not self._reason:
+            return self._deny_without_reason(deciding)
+        if not held:
+            return Allow(tuple(sorted(permits)), self._hash, obligations)
+        return Hold(
+            tuple(sorted(held)),
+            self._hash,
+            tuple(sorted(groups)),
+            min(self._rules[name].duties.expires_seconds for name in held),
+            obligations,
+        )
+
+    def release(self, approved_by: frozenset[str]) -> Allow | Deny:
+        """The same leaves with the approvals that there are."""
+        plan = self._plan
+        if plan.unknown:
+            return replies.unknown_action(plan.unknown, self._hash)
+        permits: set[str] = set()
+        held: set[str] = set()
+        for leaf in plan.leaves:
+            before = self._ask(leaf, frozenset())
+            if not before.allowed:
+                refusal = self._refusal(leaf, before)
+                if refusal is not None:
+                    return refusal
+                held.update(before.policies)
+            answer = self._ask(leaf, approved_by)
+            if not answer.allowed:
+                return self._deny(leaf, answer)
+            permits.update(answer.policies)
+        missing = self._groups(held) - approved_by
+        if missing:
+            return replies.approval_missing(sorted(missing), sorted(held), self._hash)
+        refusal = self._refuse_foreseen()
+        if refusal is not None:
+            return refusal
+        deciding = permits | held
+        obligations = strictest(self._rules[name].duties for name in deciding)
+        if obligations.require_reason and not self._reason:
+            return self._deny_without_reason(deciding)
+        return Allow(tuple(sorted(deciding)), self._hash, obligations, tuple(sorted(approved_by)))
+
+    @property
+    def _hash(self) -> str:
+        return self._decider.policy_set.hash
+
+    @property
+    def _rules(self) -> Mapping[str, Rule]:
+        return self._decider.policy_set.rules
+
+    def _refuse_foreseen(self) -> Deny | None:
+        """A leaf that is only prepared for is denied where it always would be; a hold or a reason can come later."""
+        for leaf in self._plan.foreseen:
+            answer = self._ask(leaf, frozenset())
+            if answer.allowed:
+                continue
+            refusal = self._refusal(leaf, answer)
+            if refusal is not None:
+                return refusal
+            answer = self._ask(leaf, self._groups(answer.policies))
+            if not answer.allowed:
+                return self._deny(leaf, answer)
+        return None
+
+    def _refusal(self, leaf: str, answer: _Answer) -> Deny | None:
+        """The denial that no approval can lift, or None."""
+        hard = tuple(name for name in answer.policies if not self._rules[name].duties.approvers)
+        if hard or not answer.policies:
+            return self._deny(leaf, _Answer(allowed=False, policies=hard))
+        return None
+
+    def _deny(self, leaf: str, answer: _Answer) -> Deny:
+        if not answer.policies:
+            return replies.no_permit(leaf, self._pair.principal, self._pair.resource, self._hash)
+        rules = [self._rules[name] for name in answer.policies]
+        return replies.forbidden(leaf, self._pair.resource, rules, self._hash)
+
+    def _deny_without_reason(self, deciding: Iterable[str]) -> Deny:
+        names = sorted(name for name in deciding if self._rules[name].duties.require_reason)
+        return replies.reason_required(names, self._hash)
+
+    def _groups(self, policies: Iterable[str]) -> frozenset[str]:
+        return frozenset(group for name in policies for group in self._rules[name].duties.approvers)
+
+    def _ask(self, leaf: str, approved_by: frozenset[str]) -> _Answer:
+        """One question to Cedar. Raises _EngineError for anything but a clean yes or no."""
+        facts: Mapping[str, FactValue] = CONNECT_FACTS if leaf == CONNECT else self._action.facts
+        principal = self._pair.principal
+        try:
+            request = {
+                "principal": {"type": ENTITY_TYPES[principal.kind], "id": principal.id},
+                "action": {"type": "Action", "id": leaf},
+                "resource": {"type": "Resource", "id": self._pair.resource.name},
+                "context": encode_context(
+                    mentions=self._plan.mentions,
+                    protocol=leaf_protocol(leaf),
+                    facts=facts,
+                    context=self._context,
+                    model=principal.model,
+                    reason=self._reason,
+                    approved_by=approved_by,
+                ),
+            }
+            result = cedarpy.is_authorized(request, self._part.cedar, self._part.entities)
+        except Exception as error:
+            raise _EngineError from error
+        names = tuple(result.diagnostics.reasons)
+        if result.diagnostics.errors or any(name not in self._rules for name in names):
+            raise _EngineError(tuple(sorted(name for name in names if name in self._rules)))
+        if result.decision is cedarpy.Decision.Allow:
+            return _Answer(allowed=True, policies=names)
+        if result.decision is cedarpy.Decision.Deny:
+            return _Answer(allowed=False, policies=names)
+        raise _EngineError
+
+
+def effective_reason(context: Context, principal: Principal) -> str:
+    """The client's reason, else the token's; white space is none."""
+    return (context.reason or "").strip() or (principal.reason or "").strip()
+
+
+def _circumstances(plan: _Plan, context: Context, principal: Principal) -> tuple[object, ...]:
+    now = context.now
+    hour = (now.hour, now.isoweekday()) if plan.hourly else None
+    return (effective_reason(context, principal), context.source, context.database, context.tls, hour)
+
+
+def _pair_value(principal: Principal, resource: Resource) -> tuple[object, ...]:
+    """All that a policy can see of principal and resource, so that equal ones share their decisions."""
+    return (
+        principal.kind,
+        principal.id,
+        principal.subject,
+        principal.groups,
+        principal.actors,
+        principal.model,
+        principal.person,
+        principal.development,
+        tuple(sorted(principal.claims.items())),
+        resource.name,
+        resource.protocol,
+        tuple(sorted(resource.labels.items())),
+    )
+
+
+def _fits(
+    scope: pst.PrincipalOrResourceConstraint, kind: str, uid: tuple[str, str], within: Iterable[tuple[str, str]]
+) -> bool:
+    """Can the scope match? What isn't understood can."""
+    match scope:
+        case pst.ScopeEq(entity=pst.EntityUid() as entity):
+            return (str(entity.type), entity.id) == uid
+        case pst.ScopeIn(entity=pst.EntityUid() as entity):
+            return (str(entity.type), entity.id) in within
+        case pst.ScopeIs(entity_type=entity_type):
+            return str(entity_type) == kind
+        case pst.ScopeIsIn(entity_type=entity_type, entity=pst.EntityUid() as entity):
+            return str(entity_type) == kind and (str(entity.type), entity.id) in within
+    return True
+
+
+def _concerns(scope: pst.ActionConstraint, names: frozenset[str]) -> bool:
+    """Can the policy apply to a leaf with these ancestors?"""
+    match scope:
+        case pst.ActionEq(entity=entity):
+            return entity.id in names
+        case pst.ActionIn(entities=entities):
+            return any(entity.id in names for entity in entities)
+    return True
