@@ -23,6 +23,7 @@ from interlock.approval.held import (
     Verdict,
     VerdictKind,
 )
+from interlock.approval.memory import MemoryApprovalStore
 from interlock.approval.store import ApprovalStore
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "HoldLimits",
     "HoldState",
     "HoldView",
+    "MemoryApprovalStore",
     "Refused",
     "Rejected",
     "Released",

@@ -1,0 +1,25 @@
+"""KEEP: the state database: sessions, approvals, token handles, revocations. Not configuration, not the log.
+
+    interface declared by its consumer (approval, identity, gate) <- one small class a store -> Database -> SQLite (WAL)
+
+Several processes share the file: every write is one immediate transaction, a value that may change twice is changed
+by compare-and-swap, and ``synchronous = FULL`` makes a commit durable before it is answered. Anything the database
+raises leaves this room as ``StorageError``. Only the supervisor migrates; workers refuse a schema they don't know.
+"""
+
+from interlock.storage.approvals import SqlApprovalStore
+from interlock.storage.database import Database, migrate
+from interlock.storage.sessions import SqlSessionStore, StoredSession
+from interlock.storage.tokens import HandleRow, RevocationRow, SqlHandleStore, SqlRevocationStore
+
+__all__ = [
+    "Database",
+    "HandleRow",
+    "RevocationRow",
+    "SqlApprovalStore",
+    "SqlHandleStore",
+    "SqlRevocationStore",
+    "SqlSessionStore",
+    "StoredSession",
+    "migrate",
+]

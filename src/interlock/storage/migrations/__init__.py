@@ -1,0 +1,1 @@
+"""How the state database came to be: one file a step, run in order, never edited once released."""

@@ -1,0 +1,130 @@
+"""Which sessions live, in which worker, and which lived."""
+
+from datetime import datetime
+from typing import Final, final
+
+import msgspec
+from sqlalchemy import insert, select, update
+
+from interlock.core.session import Session
+from interlock.storage.database import Database
+from interlock.storage.schema import SESSIONS, microseconds
+
+
+class StoredSession(msgspec.Struct, frozen=True, kw_only=True):
+    """What operators see of a session."""
+
+    id: str
+    worker: int
+    principal_id: str
+    kind: str
+    person: str | None
+    model: str | None
+    token_id: str
+    resource: str
+    protocol: str
+    database: str
+    client_address: str
+    reason: str | None
+    read_only: bool
+    upstream_user: str
+    started_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None = None
+    end_code: str = ""
+
+
+_DECODER: Final = msgspec.json.Decoder(StoredSession)
+
+
+@final
+class SqlSessionStore:
+    """The sessions of all workers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database: Final = database
+
+    async def add(self, session: Session, *, worker: int) -> None:
+        """The session opened in this worker."""
+        stored = _stored(session, worker)
+        values = {
+            "id": stored.id,
+            "worker": worker,
+            "principal_id": stored.principal_id,
+            "token_id": stored.token_id,
+            "resource": stored.resource,
+            "started_at": microseconds(stored.started_at),
+            "expires_at": microseconds(stored.expires_at),
+            "ended_at": None,
+            "document": msgspec.json.encode(stored),
+        }
+        async with self._database.writing() as connection:
+            await connection.execute(insert(SESSIONS).values(values))
+
+    async def end(self, session_id: str, *, code: str, now: datetime) -> bool:
+        """The session ended; False if it isn't open here."""
+        return await self._end_where(SESSIONS.c.id == session_id, code, now) == 1
+
+    async def end_worker(self, worker: int | None, *, code: str, now: datetime) -> int:
+        """Every open session of a worker that died, or of all workers; gives how many."""
+        return await self._end_where(None if worker is None else SESSIONS.c.worker == worker, code, now)
+
+    async def find(self, session_id: str) -> StoredSession | None:
+        """The session, or None."""
+        query = select(SESSIONS.c.document).where(SESSIONS.c.id == session_id)
+        async with self._database.reading() as connection:
+            document = (await connection.execute(query)).scalar()
+        return None if document is None else _DECODER.decode(document)
+
+    async def find_all(self, *, ended: bool = False, limit: int = 1000) -> list[StoredSession]:
+        """Open sessions, or with ``ended`` all, the newest first."""
+        query = select(SESSIONS.c.document).order_by(SESSIONS.c.started_at.desc(), SESSIONS.c.id.desc()).limit(limit)
+        if not ended:
+            query = query.where(SESSIONS.c.ended_at.is_(None))
+        async with self._database.reading() as connection:
+            documents = (await connection.execute(query)).scalars().all()
+        return [_DECODER.decode(document) for document in documents]
+
+    async def forget_before(self, moment: datetime) -> int:
+        """Drop sessions that ended before; the log keeps what they were."""
+        statement = SESSIONS.delete().where(SESSIONS.c.ended_at < microseconds(moment))
+        async with self._database.writing() as connection:
+            return (await connection.execute(statement)).rowcount
+
+    async def _end_where(self, condition: object, code: str, now: datetime) -> int:
+        query = select(SESSIONS.c.id, SESSIONS.c.document).where(SESSIONS.c.ended_at.is_(None))
+        if condition is not None:
+            query = query.where(condition)  # type: ignore[arg-type]  # a column expression of ours
+        async with self._database.writing() as connection:
+            rows = (await connection.execute(query)).all()
+            for session_id, document in rows:
+                ended = msgspec.structs.replace(_DECODER.decode(document), ended_at=now, end_code=code)
+                await connection.execute(
+                    update(SESSIONS)
+                    .where(SESSIONS.c.id == session_id)
+                    .values(ended_at=microseconds(now), document=msgspec.json.encode(ended))
+                )
+        return len(rows)
+
+
+def _stored(session: Session, worker: int) -> StoredSession:
+    principal = session.principal
+    model = principal.model
+    return StoredSession(
+        id=session.id,
+        worker=worker,
+        principal_id=principal.id,
+        kind=principal.kind.value,
+        person=principal.person,
+        model=None if model is None else f"{model.vendor}/{model.name}/{model.version}",
+        token_id=principal.token_id,
+        resource=session.resource.name,
+        protocol=session.resource.protocol,
+        database=session.database,
+        client_address=session.client_address,
+        reason=session.reason,
+        read_only=session.read_only,
+        upstream_user=session.upstream_user,
+        started_at=session.started_at,
+        expires_at=session.expires_at,
+    )
