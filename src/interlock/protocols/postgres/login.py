@@ -261,7 +261,7 @@ class LoginMachine:
                 self._scram.verify_final(request.data)
                 self._phase = _Phase.SCRAM_VERIFIED
                 return None
-            case (auth.GSS | auth.SSPI | 2 | 6), _Phase.STARTED:
+            case ((auth.GSS | auth.SSPI | 2 | 6), _Phase.STARTED):
                 reason = f"the upstream asks for authentication method {request.code}, which isn't supported"
                 raise AuthenticationError(reason)
             case code, phase:

@@ -84,7 +84,17 @@ class _Phase(Enum):
 class Prelude:
     """One client connection's negotiation, as a step machine without I/O."""
 
-    __slots__ = ("_asked_gss", "_asked_tls", "_direct", "_head", "_phase", "_plaintext", "_tls", "_tls_offered", "wants")
+    __slots__ = (
+        "_asked_gss",
+        "_asked_tls",
+        "_direct",
+        "_head",
+        "_phase",
+        "_plaintext",
+        "_tls",
+        "_tls_offered",
+        "wants",
+    )
 
     def __init__(self, *, tls_offered: bool, plaintext_allowed: bool) -> None:
         self._tls_offered: Final = tls_offered

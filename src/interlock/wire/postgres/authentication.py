@@ -58,7 +58,7 @@ class Authentication(msgspec.Struct, frozen=True):
         elif code in _BODILESS:
             data = b""
         else:
-            raise fields.fail(f"unknown code {code}")
+            fields.refuse(f"unknown code {code}")
         fields.end()
         return cls(code, data)
 

@@ -41,7 +41,7 @@ class BackendKeyData(msgspec.Struct, frozen=True):
         fields = Body(body, "BackendKeyData", UpstreamProtocolError)
         pid, key = fields.int32(), fields.rest()
         if len(key) not in KEY_LENGTHS:
-            raise fields.fail(f"key of {len(key)} bytes")
+            fields.refuse(f"key of {len(key)} bytes")
         return cls(pid, key)
 
     def encode(self) -> bytes:

@@ -7,7 +7,7 @@ portals, and values stay ``bytes``.
 
 import struct
 from collections.abc import Sequence
-from typing import Final, final
+from typing import Final, NoReturn, final
 
 from interlock.core.errors import ProtocolError
 
@@ -35,13 +35,18 @@ class Body:
         self._error = error
         self._at = 0
 
-    def fail(self, what: str) -> ProtocolError:
-        """Make the error for this body."""
-        return self._error(f"{self._name}: {what}")
+    def refuse(self, what: str) -> NoReturn:
+        """Raise the error for this body.
+
+        Raises:
+            ProtocolError: always; of the kind that the reader was made with.
+        """
+        msg = f"{self._name}: {what}"
+        raise self._error(msg)
 
     def _fixed(self, layout: struct.Struct) -> int:
         if self._at + layout.size > len(self._data):
-            raise self.fail("ends early")
+            self.refuse("ends early")
         value: int = layout.unpack_from(self._data, self._at)[0]
         self._at += layout.size
         return value
@@ -70,7 +75,7 @@ class Body:
         """Take ``size`` bytes."""
         end = self._at + size
         if size < 0 or end > len(self._data):
-            raise self.fail("ends early")
+            self.refuse("ends early")
         taken = self._data[self._at : end]
         self._at = end
         return taken
@@ -84,7 +89,7 @@ class Body:
         """Take a NUL-terminated string, as bytes."""
         end = self._data.find(b"\0", self._at)
         if end < 0:
-            raise self.fail("string without terminator")
+            self.refuse("string without terminator")
         taken = self._data[self._at : end]
         self._at = end + 1
         return taken
@@ -102,19 +107,19 @@ class Body:
         count = self.count()
         codes: tuple[int, ...] = struct.unpack(f"!{count}h", self.take(2 * count))
         if any(code not in {0, 1} for code in codes):
-            raise self.fail("format code is neither 0 nor 1")
+            self.refuse("format code is neither 0 nor 1")
         return codes
 
     def fits(self, count: int, least: int) -> int:
         """Return ``count`` if that many fields of at least ``least`` bytes can follow."""
         if count < 0 or count * least > len(self._data) - self._at:
-            raise self.fail(f"announces {count} fields, which don't fit")
+            self.refuse(f"announces {count} fields, which don't fit")
         return count
 
     def end(self) -> None:
         """Refuse trailing bytes."""
         if self._at != len(self._data):
-            raise self.fail(f"{len(self._data) - self._at} trailing bytes")
+            self.refuse(f"{len(self._data) - self._at} trailing bytes")
 
 
 def message(kind: bytes, body: bytes) -> bytes:

@@ -83,7 +83,7 @@ def _decode_response(body: bytes, what: str) -> tuple[int, tuple[int, ...]]:
     columns = fields.formats()
     fields.end()
     if overall > 1:
-        raise fields.fail("overall format is neither 0 nor 1")
+        fields.refuse("overall format is neither 0 nor 1")
     return overall, columns
 
 

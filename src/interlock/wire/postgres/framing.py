@@ -265,7 +265,7 @@ class FrameReader:
             self._needed = 5
             return Oversized(int(kind), int(length - 4), int(limit))
         end: i64 = start + 1 + length
-        if kind == 0x44 or kind == 0x64:
+        if kind == 0x44 or kind == 0x64:  # noqa: PLR1714 - a set would box the i64
             largest: i64 = self._stream_above
             if length - 4 > largest:
                 self._passing = length + 1
@@ -315,7 +315,7 @@ class FrameReader:
         """Throw away what is there of an oversized body."""
         self._join()
         left: i64 = len(self._buffer) - self._position
-        if left > self._dropping:
+        if left > self._dropping:  # noqa: PLR1730 - min() would box the i64
             left = self._dropping
         self._dropping -= left
         self._position += left

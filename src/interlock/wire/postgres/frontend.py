@@ -2,7 +2,8 @@
 
 ``X.decode(body)`` takes the body (header removed) and refuses what doesn't add up; ``x.encode()`` gives the whole
 message. Framing survives a body that doesn't decode, so the mediator may answer the error and go on, as PostgreSQL
-does. Authentication replies (kind ``p``) are in ``authentication``, COPY data in ``copying``, what precedes them in ``startup``.
+does. Authentication replies (kind ``p``) are in ``authentication``, COPY data in ``copying``, what precedes them in
+``startup``.
 
 Spec: PostgreSQL 18, "Message Formats". Trust: every body is unverified.
 """
@@ -268,7 +269,7 @@ class FunctionCall(msgspec.Struct, frozen=True):
         result_format = fields.int16()
         fields.end()
         if result_format not in {0, 1} or (len(formats) > 1 and len(formats) != count):
-            raise fields.fail("formats don't fit")
+            fields.refuse("formats don't fit")
         return cls(function, formats, arguments, result_format)
 
     def encode(self) -> bytes:

@@ -27,7 +27,7 @@ def _decode_fields(body: bytes, what: str) -> Fields:
     found: list[tuple[str, str]] = []
     while code := fields.byte():
         if code > 0x7F:
-            raise fields.fail("field code isn't ASCII")
+            fields.refuse("field code isn't ASCII")
         found.append((chr(code), fields.text()))
     fields.end()
     return tuple(found)

@@ -29,7 +29,9 @@ MAX_MESSAGE: Final = 4096
 Derive = Callable[[bytes, bytes, int], bytes]
 """(password, salt, iterations) -> SaltedPassword; an argument so that a caller may keep results."""
 
-_SERVER_FIRST: Final = re.compile(r"r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/=]+),i=([1-9][0-9]{0,9})((?:,[A-Za-z]=[^,]*)*)")
+_SERVER_FIRST: Final = re.compile(
+    r"r=([\x21-\x2b\x2d-\x7e]+),s=([A-Za-z0-9+/=]+),i=([1-9][0-9]{0,9})((?:,[A-Za-z]=[^,]*)*)"
+)
 _SERVER_FINAL: Final = re.compile(r"([ve])=([^,]+)((?:,[A-Za-z]=[^,]*)*)")
 _NONCE: Final = re.compile(r"[\x21-\x2b\x2d-\x7e]{18,128}")
 

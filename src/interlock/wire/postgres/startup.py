@@ -68,7 +68,7 @@ class StartupMessage(msgspec.Struct, frozen=True):
         parameters: dict[str, str] = {}
         while key := fields.text():
             if key in parameters:
-                raise fields.fail("a parameter is given twice")
+                fields.refuse("a parameter is given twice")
             parameters[key] = fields.text()
         fields.end()
         return cls(version, parameters)
@@ -95,7 +95,7 @@ class CancelRequest(msgspec.Struct, frozen=True):
         fields = Body(body, "CancelRequest", ClientProtocolError)
         code, pid, key = fields.oid(), fields.int32(), fields.rest()
         if code != CANCEL_CODE or len(key) not in CANCEL_KEYS:
-            raise fields.fail(f"key of {len(key)} bytes")
+            fields.refuse(f"key of {len(key)} bytes")
         return cls(pid, key)
 
     def encode(self) -> bytes:
@@ -141,7 +141,8 @@ def verify_startup_length(head: bytes) -> int:
         msg = f"startup packet of {size} bytes"
         raise ClientProtocolError(msg)
     if size > MAX_STARTUP + 4:
-        raise LimitExceeded("startup packet", limit=MAX_STARTUP, got=size - 4)
+        name = "startup packet"
+        raise LimitExceeded(name, limit=MAX_STARTUP, got=size - 4)
     return size
 
 
