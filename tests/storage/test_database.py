@@ -1,0 +1,86 @@
+import asyncio
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from interlock.core.errors import StorageError
+from interlock.storage import Database, migrate
+from interlock.storage.schema import METADATA
+
+
+def test_supervisor_migrates_twice_and_workers_open_the_same_file(tmp_path: Path) -> None:
+    async def story() -> None:
+        path = tmp_path / "new" / "state.db"
+        await migrate(path)
+        await migrate(path)
+        database = Database(path)
+        await database.open()
+        async with database.reading() as connection:
+            mode = (await connection.execute(text("PRAGMA journal_mode"))).scalar()
+            synchronous = (await connection.execute(text("PRAGMA synchronous"))).scalar()
+        await database.close()
+        assert (mode, synchronous) == ("wal", 2)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+    asyncio.run(story())
+
+
+def test_steps_lead_to_the_tables_that_the_code_uses(tmp_path: Path) -> None:
+    asyncio.run(migrate(tmp_path / "state.db"))
+    engine = create_engine(f"sqlite:///{tmp_path / 'state.db'}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    engine.dispose()
+
+
+def test_worker_opens_a_database_that_is_missing_or_of_another_version(tmp_path: Path) -> None:
+    async def story() -> None:
+        with pytest.raises(StorageError, match="doesn't exist"):
+            await Database(tmp_path / "none.db").open()
+        await migrate(tmp_path / "state.db")
+        with sqlite3.connect(tmp_path / "state.db") as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.close()
+        database = Database(tmp_path / "state.db")
+        with pytest.raises(StorageError, match="has schema 9999, this version needs"):
+            await database.open()
+        await database.close()
+        with pytest.raises(StorageError, match="can't be used"):
+            await migrate(tmp_path / "state.db")
+
+    asyncio.run(story())
+
+
+def test_file_is_no_database_and_the_error_is_ours(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"not a database at all, but long enough to be read as one" * 40)
+
+    async def story() -> None:
+        with pytest.raises(StorageError, match=r"state\.db"):
+            await migrate(tmp_path / "state.db")
+        database = Database(tmp_path / "state.db")
+        with pytest.raises(StorageError, match=r"state\.db"):
+            await database.open()
+        await database.close()
+
+    asyncio.run(story())
+
+
+def test_error_inside_a_write_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def story() -> None:
+        await migrate(tmp_path / "state.db")
+        database = Database(tmp_path / "state.db")
+        with pytest.raises(StorageError, match="no such table"):
+            async with database.writing() as connection:
+                await connection.execute(text("INSERT INTO revocations VALUES ('token', 'x', 1, 2, 'me', '')"))
+                await connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+        async with database.reading() as connection:
+            assert (await connection.execute(text("SELECT count(*) FROM revocations"))).scalar() == 0
+        await database.close()
+
+    asyncio.run(story())
