@@ -1,0 +1,119 @@
+"""The compact form of a signed token, taken apart strictly and once.
+
+Spec: RFC 7515 (JWS) section 7.1 and RFC 7519 (JWT); RFC 8725 (best practice). Nothing here is verified yet: a ``SignedToken``
+says what the token claims, ``keys`` says whether its signature holds.
+"""
+
+import base64
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from interlock.core.errors import AuthenticationError
+from interlock.core.secret import Secret
+from interlock.identity.strict_json import decode_object
+
+MAX_TOKEN_CHARACTERS: Final = 16_384
+MAX_KID_CHARACTERS: Final = 256
+
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
+_REFUSED_HEADERS: Final = {
+    "jku": "points to keys elsewhere",
+    "x5u": "points to keys elsewhere",
+    "jwk": "brings its own key",
+    "x5c": "brings its own key",
+    "crit": "demands extensions",
+    "b64": "changes how the payload is read",
+    "zip": "is compressed",
+    "enc": "is encrypted",
+    "cty": "is nested",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SignedToken:
+    """Header, claims, and what was signed; ``claims`` are unverified until the signature was."""
+
+    algorithm: str
+    kid: str | None
+    type: str
+    """``typ``, lower case, without ``application/``; empty if absent."""
+    claims: dict[str, Any] = field(repr=False)
+    signed: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+    @property
+    def issuer(self) -> str:
+        """``iss`` as claimed, empty if it isn't a string; for choosing the verifier."""
+        issuer = self.claims.get("iss")
+        return issuer if isinstance(issuer, str) else ""
+
+
+def decode_token(credential: Secret) -> SignedToken:
+    """Take a compact JWS apart.
+
+    Trust: from the client, unverified. Layout: base64url(header) "." base64url(claims) "." base64url(signature), each
+    in its one canonical spelling without padding.
+
+    Raises:
+        AuthenticationError: anything but that, or a header that asks for what isn't done here.
+    """
+    text = credential.reveal()
+    if len(text) > MAX_TOKEN_CHARACTERS:
+        raise _refused("is longer than allowed")
+    parts = text.split(".")
+    if len(parts) != 3 or not all(parts):
+        raise _refused("isn't a signed token of three parts")
+    header_bytes, claims_bytes, signature = (decode_base64url(part) for part in parts)
+    header = decode_object(header_bytes, "token's header")
+    for name, problem in _REFUSED_HEADERS.items():
+        if name in header:
+            raise _refused(f"{problem} ({name})")
+    algorithm = header.get("alg")
+    if not isinstance(algorithm, str):
+        raise _refused("names no algorithm")
+    return SignedToken(
+        algorithm=algorithm,
+        kid=_decode_kid(header),
+        type=_decode_type(header),
+        claims=decode_object(claims_bytes, "token's claims"),
+        signed=f"{parts[0]}.{parts[1]}".encode("ascii"),
+        signature=signature,
+    )
+
+
+def decode_base64url(text: str) -> bytes:
+    """Decode the one canonical spelling: no padding, no white space, unused bits zero.
+
+    Raises:
+        AuthenticationError: any other spelling, which would make two tokens of one.
+    """
+    if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
+        raise _refused("isn't base64url")
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if encode_base64url(data) != text:
+        raise _refused("isn't canonical base64url")
+    return data
+
+
+def encode_base64url(data: bytes) -> str:
+    """Base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _decode_kid(header: dict[str, Any]) -> str | None:
+    kid = header.get("kid")
+    if "kid" in header and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS and kid.isprintable()):
+        raise _refused("has a kid that isn't a short printable string")
+    return kid
+
+
+def _decode_type(header: dict[str, Any]) -> str:
+    kind = header.get("typ", "")
+    if not isinstance(kind, str) or not kind.isascii():
+        raise _refused("has a typ that isn't a string")
+    return kind.lower().removeprefix("application/")
+
+
+def _refused(problem: str) -> AuthenticationError:
+    return AuthenticationError(f"the token {problem}")
