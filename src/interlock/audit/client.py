@@ -45,6 +45,7 @@ BUFFER_BYTES: Final = 16 * 1024 * 1024
 _ATOMIC_BYTES: Final = 32_768
 """A send up to this size is one kernel buffer: it is taken whole or not at all (Linux)."""
 _KICK_BYTES: Final = 512 * 1024
+"""Unread bytes after which the recorder is woken; an eighth of the buffer where that is less."""
 _SO_SNDBUFFORCE: Final = 32
 _SIOCOUTQ: Final = termios.TIOCOUTQ
 _MAX_LOST: Final = 16
@@ -80,6 +81,7 @@ class RecorderClient:
         sock.setblocking(False)
         os.set_blocking(kick_fd, False)
         self._buffer_bytes = enlarge_buffer(sock, buffer_bytes)
+        self._kick_bytes = min(_KICK_BYTES, self._buffer_bytes // 8)
         self._sock = sock
         self._send = sock.send
         self._kick_fd = kick_fd
@@ -142,7 +144,7 @@ class RecorderClient:
             self._enqueue(_Item(entry, [memoryview(frame)[sent:]], seq, begun=True))
             return None
         self._unkicked += length
-        if self._unkicked > _KICK_BYTES:
+        if self._unkicked > self._kick_bytes:
             self._kick()
         return seq
 
@@ -219,7 +221,7 @@ class RecorderClient:
             if self._queue:
                 return False
         self._unkicked += size
-        if self._unkicked > _KICK_BYTES:
+        if self._unkicked > self._kick_bytes:
             self._kick()
         return True
 
@@ -395,7 +397,7 @@ class RecorderClient:
                 if not future.done():
                     future.set_result(None)
         elif kind is Notice.REFUSED:
-            self._refused(Refusal(code) if code in Refusal else Refusal.DISK_ERROR)
+            self._refused(Refusal(code))
         else:
             self._refusal = None
             if self._lost_count:
@@ -430,6 +432,8 @@ class RecorderClient:
 
 def enlarge_buffer(sock: socket.socket, size: int) -> int:
     """Ask for a send buffer of ``size`` bytes, by force where permitted; the size that the kernel accounts."""
+    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= size:
+        return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
     for option in (_SO_SNDBUFFORCE, socket.SO_SNDBUF) if sys.platform.startswith("linux") else (socket.SO_SNDBUF,):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, option, size)

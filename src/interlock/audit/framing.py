@@ -47,6 +47,9 @@ class Notice(IntEnum):
     RESUMED = 3
 
 
+_NOTICES: Final = frozenset(int(kind) for kind in Notice)
+
+
 class Refusal(IntEnum):
     """Why the recorder refuses."""
 
@@ -54,6 +57,13 @@ class Refusal(IntEnum):
     DISK_ERROR = 2
     MALFORMED = 3
     CLOSING = 4
+    UNKNOWN = 255
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Refusal":
+        """A code of a later version is a refusal too."""
+        del value
+        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +125,10 @@ def decode_notice(data: bytes) -> tuple[Notice, int, int]:
         ProtocolError: not a notice.
     """
     magic, kind, code, _, seq = NOTICE.unpack(data)
-    if magic != MAGIC or kind not in Notice:
-        msg = "the recorder sent something that is not a notice"
-        raise ProtocolError(msg)
-    return Notice(kind), code, seq
+    if magic == MAGIC and kind in _NOTICES:
+        return Notice(kind), code, seq
+    msg = "the recorder sent something that is not a notice"
+    raise ProtocolError(msg)
 
 
 def decode_frames(buffer: memoryview, expected_seq: int | None) -> tuple[list[Frame], int, str]:
