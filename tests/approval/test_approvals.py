@@ -34,7 +34,9 @@ KEY = bytes(range(32))
 APPROVE, DENY = VerdictKind.APPROVE, VerdictKind.DENY
 
 
-def principal(name: str, *groups: str, kind: PrincipalKind = PrincipalKind.HUMAN, person: str | None = None) -> Principal:
+def principal(
+    name: str, *groups: str, kind: PrincipalKind = PrincipalKind.HUMAN, person: str | None = None
+) -> Principal:
     return Principal(
         subject=name,
         issuer="https://idp/",
@@ -102,7 +104,7 @@ def run(story: Callable[[MemoryApprovalStore, Approvals], Coroutine[Any, Any, No
 def test_agent_s_action_is_held_a_person_approves_and_the_stored_bytes_run() -> None:
     async def story(store: MemoryApprovalStore, approvals: Approvals) -> None:
         await held(approvals)
-        waiting = asyncio.ensure_future(approvals.wait("a1"))
+        waiting = asyncio.get_running_loop().create_task(approvals.wait("a1"))
         await asyncio.sleep(0)
         decided = await approvals.decide("a1", DBA, APPROVE, comment="go", now=NOW)
         assert isinstance(decided, HeldAction)
@@ -119,7 +121,7 @@ def test_agent_s_action_is_held_a_person_approves_and_the_stored_bytes_run() -> 
 def test_person_refuses_and_the_waiting_agent_hears_at_once() -> None:
     async def story(store: MemoryApprovalStore, approvals: Approvals) -> None:
         await held(approvals)
-        waiting = asyncio.ensure_future(approvals.wait("a1"))
+        waiting = asyncio.get_running_loop().create_task(approvals.wait("a1"))
         await asyncio.sleep(0)
         await approvals.decide("a1", DBA, DENY, comment="no", now=NOW)
         answer = await waiting
@@ -136,7 +138,7 @@ def test_decision_made_in_another_process_is_found_by_the_poll() -> None:
         store = MemoryApprovalStore()
         here, there = approvals_over(store, poll_seconds=0.001), approvals_over(store)
         await held(here)
-        waiting = asyncio.ensure_future(here.wait("a1"))
+        waiting = asyncio.get_running_loop().create_task(here.wait("a1"))
         await asyncio.sleep(0)
         await there.decide("a1", DBA, APPROVE, comment="", now=NOW)
         assert isinstance(await waiting, Released)
@@ -149,7 +151,7 @@ def test_nobody_decides_and_the_hold_expires_and_its_copy_is_gone_P7() -> None:
         store, clock = MemoryApprovalStore(), Clock()
         approvals = approvals_over(store, clock)
         await held(approvals)
-        waiting = asyncio.ensure_future(approvals.wait("a1"))
+        waiting = asyncio.get_running_loop().create_task(approvals.wait("a1"))
         await asyncio.sleep(0)
         clock.now = NOW + timedelta(seconds=600)
         approvals.notify("a1")

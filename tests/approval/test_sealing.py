@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.approval.sealing import Sealer, SealBroken
+from interlock.approval.sealing import SealBroken, Sealer
 from interlock.core.errors import InterlockError
 
 KEY = bytes(32)

@@ -10,7 +10,9 @@ from interlock.approval.showing import show, show_line
 @given(st.text(max_size=200))
 def test_shown_text_holds_nothing_invisible_whatever_was_written_T19(text: str) -> None:
     shown, _ = show(text)
-    assert not [c for c in shown if c not in "\n\t " and unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp"}]
+    assert not [
+        c for c in shown if c not in "\n\t " and unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zs", "Zl", "Zp"}
+    ]
     assert "\n" not in show_line(text)
 
 
@@ -28,7 +30,7 @@ def test_two_texts_are_shown_alike_only_if_they_are_alike_T19(one: str, other: s
         ("a\rb", "a‹U+000D›b"),
         ("a\u00a0b\u200bc", "a‹U+00A0 NO-BREAK SPACE›b‹U+200B ZERO WIDTH SPACE›c"),
         ("\uff24rop", "‹U+FF24 FULLWIDTH LATIN CAPITAL LETTER D›rop"),
-        ("‹U+202E›", "‹U+2039 SINGLE LEFT-POINTING ANGLE QUOTATION MARK›U+202E‹U+203A SINGLE RIGHT-POINTING ANGLE QUOTATION MARK›"),
+        ("‹›", "‹U+2039 SINGLE LEFT-POINTING ANGLE QUOTATION MARK›‹U+203A SINGLE RIGHT-POINTING ANGLE QUOTATION MARK›"),
         ("a;" + " " * 500 + "b", "a; ‹500 spaces› b"),
         ("a;" + "\n" * 99 + "b", "a;\n‹99 line breaks›\nb"),
         ("x\u0301\u0301", "x‹U+0301 COMBINING ACUTE ACCENT›‹U+0301 COMBINING ACUTE ACCENT›"),

@@ -43,6 +43,6 @@ def test_reader_asks_for_a_boolean() -> None:
 
 def test_secret_s_command_cannot_be_split() -> None:
     with pytest.raises(ConfigError, match="split"):
-        table(password="command:a 'b").secret("password")  # noqa: S106 - a reference
+        table(password="command:a 'b").secret("password")
     with pytest.raises(ConfigError, match="list of text"):
         table(password={"command": []}).secret("password")

@@ -75,10 +75,14 @@ def test_error_inside_a_write_leaves_nothing_behind(tmp_path: Path) -> None:
     async def story() -> None:
         await migrate(tmp_path / "state.db")
         database = Database(tmp_path / "state.db")
-        with pytest.raises(StorageError, match="no such table"):
+
+        async def write() -> None:
             async with database.writing() as connection:
                 await connection.execute(text("INSERT INTO revocations VALUES ('token', 'x', 1, 2, 'me', '')"))
                 await connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+
+        with pytest.raises(StorageError, match="no such table"):
+            await write()
         async with database.reading() as connection:
             assert (await connection.execute(text("SELECT count(*) FROM revocations"))).scalar() == 0
         await database.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 from interlock.core.principal import Model, Principal, PrincipalKind
 from interlock.core.resource import Resource
 from interlock.core.session import Session
-from interlock.storage import Database, SqlSessionStore, migrate
+from interlock.storage import Database, SqlSessionRegistry, SqlSessionStore, migrate
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SESSION = Session(
@@ -58,7 +58,10 @@ def test_session_opens_is_listed_and_ends(tmp_path: Path) -> None:
 def test_worker_dies_and_only_its_sessions_end(tmp_path: Path) -> None:
     async def story(store: SqlSessionStore) -> None:
         for number in range(4):
-            await store.add(replace(SESSION, id=f"s{number}", started_at=NOW + timedelta(seconds=number)), worker=number % 2)
+            session = replace(SESSION, id=f"s{number}", started_at=NOW + timedelta(seconds=number))
+            await store.add(session, worker=number % 2)
+        registry = SqlSessionRegistry(store, worker=7, now=lambda: NOW)
+        assert await registry.count_open(SESSION.principal.id) == 4
         assert await store.end_worker(1, code="worker_lost", now=NOW) == 2
         assert [session.id for session in await store.find_all()] == ["s2", "s0"]
         assert [session.id for session in await store.find_all(ended=True, limit=2)] == ["s3", "s2"]

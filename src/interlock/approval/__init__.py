@@ -1,7 +1,7 @@
-"""ASK: a held action waits here until people release or refuse it.
+r"""ASK: a held action waits here until people release or refuse it.
 
     Hold -> HeldAction (waiting) -> verdicts -> released -> consumed (exactly once)
-                                 \\-> denied | expired | withdrawn
+                                 \-> denied | expired | withdrawn
 
 What runs and what the approver reads are stored sealed (AES-256-GCM, bound to approval, digest, session and
 principal) and destroyed when the hold ends in any way (P7). Who may approve is decided in ``duties.py``, purely: a

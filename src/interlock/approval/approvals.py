@@ -78,7 +78,7 @@ class Approvals:
         key: bytes,
         clock: Callable[[], datetime],
         random_bytes: Callable[[int], bytes],
-        limits: HoldLimits = HoldLimits(),  # noqa: B008 - frozen
+        limits: HoldLimits = HoldLimits(),
         allow_development: bool = False,
         required_claims: Mapping[str, str] = MappingProxyType({}),
         poll_seconds: float = 2.0,
@@ -96,7 +96,14 @@ class Approvals:
     # --- the gate's side ----------------------------------------------------------------------------------------
 
     async def hold(
-        self, session: Session, action: Action, hold: Hold, *, approval_id: str, now: datetime, reason: str | None = None
+        self,
+        session: Session,
+        action: Action,
+        hold: Hold,
+        *,
+        approval_id: str,
+        now: datetime,
+        reason: str | None = None,
     ) -> HeldAction:
         """Store the action, sealed, and what the approver will read.
 
@@ -299,14 +306,11 @@ class Approvals:
 
     async def _verify_limits(self, session: Session, action: Action) -> None:
         limits = self._limits
-        if len(action.payload) > limits.payload_bytes:
-            raise LimitExceeded("held_bytes", limit=limits.payload_bytes, got=len(action.payload))
-        open_count = await self._store.count_open(session_id=session.id)
-        if open_count >= limits.per_session:
-            raise LimitExceeded("holds_per_session", limit=limits.per_session, got=open_count + 1)
-        open_count = await self._store.count_open(principal_id=session.principal.id)
-        if open_count >= limits.per_principal:
-            raise LimitExceeded("holds_per_principal", limit=limits.per_principal, got=open_count + 1)
+        _verify_within("held_bytes", limits.payload_bytes, len(action.payload))
+        of_session = await self._store.count_open(session_id=session.id)
+        _verify_within("holds_per_session", limits.per_session, of_session + 1)
+        of_principal = await self._store.count_open(principal_id=session.principal.id)
+        _verify_within("holds_per_principal", limits.per_principal, of_principal + 1)
 
     async def _end(self, approval_id: str, state: HoldState, code: str, now: datetime) -> bool:
         while True:
@@ -356,6 +360,11 @@ def _refused_by(hold: HeldAction) -> Refused:
 
 def _binding(purpose: str, approval_id: str, digest: str, session_id: str, principal_id: str) -> tuple[str, ...]:
     return (f"interlock approval {purpose} v1", approval_id, digest, session_id, principal_id)
+
+
+def _verify_within(name: str, limit: int, got: int) -> None:
+    if got > limit:
+        raise LimitExceeded(name, limit=limit, got=got)
 
 
 def _plain(value: FactValue) -> bool | int | str | tuple[str, ...]:

@@ -55,7 +55,9 @@ def _objection_to_person(hold: HeldAction, approver: Principal) -> Rejected | No
         return Rejected("approver_resource", f"your token isn't for resource {hold.resource}")
     names = _names(approver.id, approver.subject, approver.person)
     if names & _names_of(hold.requester):
-        return Rejected("approver_is_requester", "you asked for this, or it was asked for on your behalf; ask somebody else")
+        return Rejected(
+            "approver_is_requester", "you asked for this, or it was asked on your behalf; ask somebody else"
+        )
     if not approver.groups.intersection(hold.groups):
         return Rejected("approver_not_in_group", f"this needs somebody of {', '.join(hold.groups)}")
     person = canonical_person(approver)

@@ -1,5 +1,6 @@
-"""An ``ApprovalStore`` in memory, for one process: what tests of the gate run on. The contract tests hold it to the same
-behaviour as the database's.
+"""An ``ApprovalStore`` in memory, for one process: what tests of the gate run on.
+
+The contract tests hold it to the same behaviour as the database's.
 """
 
 from collections.abc import Collection
@@ -41,9 +42,7 @@ class MemoryApprovalStore:
     async def count_open(self, *, session_id: str | None = None, principal_id: str | None = None) -> int:
         """How many open holds the session or the principal has."""
         return sum(
-            hold.state.is_open
-            and session_id in (None, hold.session_id)
-            and principal_id in (None, hold.requester.id)
+            hold.state.is_open and session_id in (None, hold.session_id) and principal_id in (None, hold.requester.id)
             for hold in self._holds.values()
         )
 

@@ -16,7 +16,7 @@ NONCE_BYTES: Final = 12
 _VERSION: Final = b"\x01"
 
 
-class SealBroken(InterlockError):  # noqa: N818 - says what is the case
+class SealBroken(InterlockError):
     """A stored copy isn't what was stored for this approval, session and principal: it must not run."""
 
     code = "seal_broken"

@@ -7,6 +7,8 @@ a word with Latin ones or in a word of such letters only. Long runs of spaces or
 sight, are shown as their count. Nothing is cut.
 """
 
+# ruff: noqa: RUF001, RUF002 - look-alikes are the subject
+
 import re
 import unicodedata
 from typing import Final
@@ -19,10 +21,10 @@ _ALWAYS: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"})
 _QUOTES: Final = frozenset("‹›")
 
 _LOOK_LATIN: Final = frozenset(
-    "АВЕЅІЈКМНОРСТУХЬаеорсухѕіјһԁԛԝӏҮүҺ"  # Cyrillic # noqa: RUF001
-    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαινορτυχγω"  # Greek # noqa: RUF001
-    "ՍՏօսցոհԼ"  # Armenian # noqa: RUF001
-    "ıȷɑɡɩʋɪʏℓ"  # Latin look-alikes of ASCII, and script l # noqa: RUF001
+    "АВЕЅІЈКМНОРСТУХЬаеорсухѕіјһԁԛԝӏҮүҺ"  # Cyrillic
+    "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαινορτυχγω"  # Greek
+    "ՍՏօսցոհԼ"  # Armenian
+    "ıȷɑɡɩʋɪʏℓ"  # Latin look-alikes of ASCII, and script l
     "ᎪᎬᎢᎳᏀᎠᏚᏢᎻᎷᏃᏙᏞᏟᏦ"  # Cherokee
 )
 

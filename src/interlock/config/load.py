@@ -185,7 +185,7 @@ def _tokens(table: Table) -> TokensConfig:
 
 def _listeners(table: Table, gateway: GatewayConfig) -> tuple[ListenerConfig, ...]:
     listeners: list[ListenerConfig] = []
-    for protocol in table.keys():
+    for protocol in table.names:
         if protocol not in PROTOCOLS:
             table.fail(protocol, f"is not a protocol that can be served; known: {', '.join(PROTOCOLS)}")
         listeners.append(_listener(table.table(protocol), protocol, gateway))

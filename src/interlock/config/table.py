@@ -125,16 +125,14 @@ class Table:
             Table(item, file=self._file, key=f"{self._path(name)}[{number}]") for number, item in enumerate(value, 1)
         ]
 
-    def keys(self) -> list[str]:
+    @property
+    def names(self) -> list[str]:
         """The names written in this table."""
         return list(self._values)
 
     def path(self, name: str, default: Path | None = None) -> Path:
         """A path relative to the file, made absolute; the prefix ``file:`` is allowed."""
-        if default is None:
-            text = self.text(name)
-        else:
-            text = self.text(name, str(default))
+        text = self.text(name, None if default is None else str(default))
         return self.resolve(text.removeprefix("file:"))
 
     def resolve(self, text: str) -> Path:

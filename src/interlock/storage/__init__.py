@@ -9,7 +9,7 @@ raises leaves this room as ``StorageError``. Only the supervisor migrates; worke
 
 from interlock.storage.approvals import SqlApprovalStore
 from interlock.storage.database import Database, migrate
-from interlock.storage.sessions import SqlSessionStore, StoredSession
+from interlock.storage.sessions import SqlSessionRegistry, SqlSessionStore, StoredSession
 from interlock.storage.tokens import HandleRow, RevocationRow, SqlHandleStore, SqlRevocationStore
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "SqlApprovalStore",
     "SqlHandleStore",
     "SqlRevocationStore",
+    "SqlSessionRegistry",
     "SqlSessionStore",
     "StoredSession",
     "migrate",

@@ -22,6 +22,7 @@ SESSIONS = Table(
     Column("ended_at", BigInteger),
     Column("document", LargeBinary, nullable=False),
     Index("sessions_open", "ended_at", "started_at"),
+    Index("sessions_principal", "principal_id", "ended_at"),
 )
 
 APPROVALS = Table(

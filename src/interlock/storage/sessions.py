@@ -1,10 +1,11 @@
 """Which sessions live, in which worker, and which lived."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final, final
 
 import msgspec
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from interlock.core.session import Session
 from interlock.storage.database import Database
@@ -85,6 +86,17 @@ class SqlSessionStore:
             documents = (await connection.execute(query)).scalars().all()
         return [_DECODER.decode(document) for document in documents]
 
+    async def count_open(self, principal_id: str) -> int:
+        """How many sessions the principal has open."""
+        query = (
+            select(func.count())
+            .select_from(SESSIONS)
+            .where(SESSIONS.c.principal_id == principal_id, SESSIONS.c.ended_at.is_(None))
+        )
+        async with self._database.reading() as connection:
+            count: int | None = (await connection.execute(query)).scalar()
+        return count or 0
+
     async def forget_before(self, moment: datetime) -> int:
         """Drop sessions that ended before; the log keeps what they were."""
         statement = SESSIONS.delete().where(SESSIONS.c.ended_at < microseconds(moment))
@@ -105,6 +117,28 @@ class SqlSessionStore:
                     .values(ended_at=microseconds(now), document=msgspec.json.encode(ended))
                 )
         return len(rows)
+
+
+@final
+class SqlSessionRegistry:
+    """One worker's sessions, kept where all workers see them; implements the gate's ``SessionRegistry``."""
+
+    def __init__(self, store: SqlSessionStore, *, worker: int, now: Callable[[], datetime]) -> None:
+        self._store: Final = store
+        self._worker: Final = worker
+        self._now: Final = now
+
+    async def opened(self, session: Session) -> None:
+        """The session's start is recorded."""
+        await self._store.add(session, worker=self._worker)
+
+    async def closed(self, session_id: str, code: str) -> None:
+        """The session ended."""
+        await self._store.end(session_id, code=code, now=self._now())
+
+    async def count_open(self, principal_id: str) -> int:
+        """How many sessions the principal has open, over all workers."""
+        return await self._store.count_open(principal_id)
 
 
 def _stored(session: Session, worker: int) -> StoredSession:

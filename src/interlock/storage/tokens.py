@@ -24,7 +24,7 @@ class HandleRow:
 
 @dataclass(frozen=True, slots=True)
 class RevocationRow:
-    """What is revoked: ``kind`` is ``token``, ``principal``, ``person`` or ``session``; nothing of it connects until then."""
+    """What is revoked until when; ``kind`` is ``token``, ``principal``, ``person`` or ``session``."""
 
     kind: str
     value: str

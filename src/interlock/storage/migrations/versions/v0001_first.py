@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("document", sa.LargeBinary, nullable=False),
     )
     op.create_index("sessions_open", "sessions", ["ended_at", "started_at"])
+    op.create_index("sessions_principal", "sessions", ["principal_id", "ended_at"])
     op.create_table(
         "approvals",
         sa.Column("id", sa.String, primary_key=True),
