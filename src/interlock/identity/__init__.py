@@ -1,8 +1,8 @@
 """WHO: credential -> ``Principal``.
 
-A credential is verified on every connection, by one reader: a JSON Web Token of a configured issuer, or an opaque handle that
-the gateway gave out. Only this room makes a ``Principal``. Whatever isn't understood, or is said twice, or points
-somewhere else for a key, is refused; the client learns only that authentication failed.
+A credential is verified on every connection, by one reader: a JSON Web Token of a configured issuer, or an opaque
+handle that the gateway gave out. Only this room makes a ``Principal``. Whatever isn't understood, or is said twice, or
+points somewhere else for a key, is refused; the client learns only that authentication failed.
 """
 
 from interlock.identity.authenticator import Authenticator, RevocationStore, TokenVerifier

@@ -15,8 +15,11 @@ from interlock.identity.token import SignedToken, decode_token
 class RevocationStore(Protocol):
     """What was revoked; ``storage`` implements it."""
 
-    async def is_revoked(self, *, token_id: str, principal_id: str) -> bool:
-        """Whether this token, or everything of this principal (``issuer|subject``), was revoked."""
+    async def find_any(self, names: list[tuple[str, str]], *, now: datetime) -> object | None:
+        """A revocation in force of one of these, or None.
+
+        The kinds are ``token`` (a ``token_id``), ``principal`` (``issuer|subject``) and ``person``.
+        """
         ...
 
 
@@ -62,7 +65,7 @@ class Authenticator:
         if principal.resources is not None and resource not in principal.resources:
             msg = "the credential is for another resource"
             raise AuthenticationError(msg)
-        await self.verify_not_revoked(principal)
+        await self.verify_not_revoked(principal, now)
         return principal
 
     async def authenticate_person(self, credential: Secret, now: datetime) -> Principal:
@@ -74,20 +77,22 @@ class Authenticator:
             AuthenticationError: no principal.
         """
         principal = await self._verify_token(credential, now)
-        await self.verify_not_revoked(principal)
+        await self.verify_not_revoked(principal, now)
         return principal
 
-    async def verify_not_revoked(self, principal: Principal) -> Principal:
+    async def verify_not_revoked(self, principal: Principal, now: datetime) -> Principal:
         """The same principal; for live sessions this is asked again.
 
         Raises:
             AuthenticationError: the token or the principal was revoked, or somebody in its delegation chain was.
         """
-        ids = [principal.id, *(f"{actor.issuer}|{actor.subject}" for actor in principal.actors)]
-        for principal_id in ids:
-            if await self._revocations.is_revoked(token_id=principal.token_id, principal_id=principal_id):
-                msg = "the token, its principal or an actor of it was revoked"
-                raise AuthenticationError(msg)
+        names = [("token", principal.token_id), ("principal", principal.id)]
+        names += [("principal", f"{actor.issuer}|{actor.subject}") for actor in principal.actors]
+        if principal.person is not None:
+            names.append(("person", principal.person))
+        if await self._revocations.find_any(names, now=now) is not None:
+            msg = "the token, its principal, an actor of it or the person behind it was revoked"
+            raise AuthenticationError(msg)
         return principal
 
     async def _establish(self, credential: Secret, resource: str, now: datetime) -> Principal:

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from interlock.core.errors import AuthenticationError
 from interlock.core.principal import Actor
@@ -61,18 +61,18 @@ def verify_registered(token: SignedToken, expected: Expectations, now: datetime)
     """
     claims = token.claims
     if token.type not in {kind.lower() for kind in expected.types}:
-        raise refused("is of another type")
+        refuse("is of another type")
     for name, kind in _OTHER_KINDS.items():
         if name in claims:
-            raise refused(f"is {kind} ({name})")
+            refuse(f"is {kind} ({name})")
     if claims.get("iss") != expected.issuer:
-        raise refused("is of another issuer")
+        refuse("is of another issuer")
     audience = claims.get("aud")
     # A token for several audiences could be replayed here by any of them, so a list has one entry.
     if audience not in (expected.audience, [expected.audience]):
-        raise refused("is for another audience")
+        refuse("is for another audience")
     return Registered(
-        subject=read_text(claims, "sub") or _missing("sub"),
+        subject=_read_subject(claims),
         expires_at=_verify_times(claims, expected, now),
         token_id=read_text(claims, "jti") or "sha256:" + hashlib.sha256(token.signed).hexdigest(),
         actors=_decode_actors(claims),
@@ -89,7 +89,7 @@ def read_text(claims: Mapping[str, Any], name: str) -> str | None:
     if value is None and name not in claims:
         return None
     if not is_text(value):
-        raise refused(f"has a claim {name} that isn't short printable text")
+        refuse(f"has a claim {name} that isn't short printable text")
     return str(value)
 
 
@@ -104,7 +104,7 @@ def read_texts(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
         return None
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or len(values) > MAX_VALUES or not all(is_text(v) for v in values):
-        raise refused(f"has a claim {name} that isn't a list of short printable texts")
+        refuse(f"has a claim {name} that isn't a list of short printable texts")
     return tuple(values)
 
 
@@ -119,24 +119,36 @@ def is_text(value: object) -> bool:
     )
 
 
-def refused(problem: str) -> AuthenticationError:
-    """The error for a token that is well formed and not acceptable."""
-    return AuthenticationError(f"the token {problem}")
+def refuse(problem: str) -> NoReturn:
+    """Say no to a token that is well formed and not acceptable.
+
+    Raises:
+        AuthenticationError: always.
+    """
+    reason = f"the token {problem}"
+    raise AuthenticationError(reason)
+
+
+def _read_subject(claims: Mapping[str, Any]) -> str:
+    subject = read_text(claims, "sub")
+    if subject is None:
+        refuse("lacks sub, or an actor of it does")
+    return subject
 
 
 def _verify_times(claims: Mapping[str, Any], expected: Expectations, now: datetime) -> datetime:
     skew = min(max(expected.skew_seconds, 0), MAX_SKEW_SECONDS)
     expires, issued = _read_time(claims, "exp"), _read_time(claims, "iat")
     if expires is None or issued is None:
-        raise refused("lacks exp or iat")
+        refuse("lacks exp or iat")
     starts = _read_time(claims, "nbf")
     seconds = now.timestamp()
     if seconds >= expires + skew:
-        raise refused("has expired")
+        refuse("has expired")
     if issued > seconds + skew or (starts is not None and starts > seconds + skew):
-        raise refused("isn't valid yet")
+        refuse("isn't valid yet")
     if not 0 < expires - issued <= expected.max_token_seconds:
-        raise refused("lives longer than is allowed")
+        refuse("lives longer than is allowed")
     return datetime.fromtimestamp(expires, UTC)
 
 
@@ -146,7 +158,7 @@ def _read_time(claims: Mapping[str, Any], name: str) -> int | None:
     if value is None and name not in claims:
         return None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_TIME:
-        raise refused(f"has a claim {name} that isn't a time")
+        refuse(f"has a claim {name} that isn't a time")
     return value
 
 
@@ -157,12 +169,8 @@ def _decode_actors(claims: Mapping[str, Any]) -> tuple[Actor, ...]:
     while "act" in holder:
         act = holder["act"]
         if not isinstance(act, dict) or len(actors) == MAX_ACTORS:
-            raise refused("has an act chain that isn't one, or is too long")
+            refuse("has an act chain that isn't one, or is too long")
         issuer = read_text(act, "iss") or str(claims["iss"])
-        actors.append(Actor(read_text(act, "sub") or _missing("act.sub"), issuer))
+        actors.append(Actor(_read_subject(act), issuer))
         holder = act
     return tuple(actors)
-
-
-def _missing(name: str) -> str:
-    raise refused(f"lacks {name}")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from interlock.core.errors import AuthenticationError
 from interlock.core.principal import Actor, Model, Principal, PrincipalKind
 from interlock.core.secret import Secret
-from interlock.identity.claims import Expectations, is_text, refused, verify_registered
+from interlock.identity.claims import Expectations, is_text, refuse, verify_registered
 from interlock.identity.keys import KeySet, VerificationKey
 from interlock.identity.token import SignedToken, encode_base64url
 
@@ -130,7 +130,7 @@ class DevelopmentVerifier:
             msg = "the development token's own claim isn't well formed"
             raise AuthenticationError(msg) from error
         if said.development is not True:
-            raise refused("isn't a development token")
+            refuse("isn't a development token")
         person = said.person
         if person is None and (said.kind is PrincipalKind.HUMAN or registered.actors):
             person = registered.subject

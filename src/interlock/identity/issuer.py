@@ -12,7 +12,7 @@ from interlock.identity.claims import (
     Registered,
     read_text,
     read_texts,
-    refused,
+    refuse,
     verify_registered,
 )
 from interlock.identity.jwks import KeySource
@@ -64,12 +64,15 @@ class IssuerVerifier:
         )
 
     def _decode_person(self, claims: Mapping[str, Any], registered: Registered, kind: PrincipalKind) -> str | None:
-        """Who is behind the actor. Where a claim says so, a person's token without it is refused: else the same
-        person would go by two ids, and could approve what an agent asks for in that person's name (P9)."""
+        """Who is behind the actor.
+
+        Where a claim says so, a person's token without it is refused: else the same person would go by two ids, and
+        could approve what an agent asks for in that person's name (P9).
+        """
         if self._config.person_claim is not None:
             person = read_text(claims, self._config.person_claim)
             if person is None and kind is PrincipalKind.HUMAN:
-                raise refused(f"lacks {self._config.person_claim}, which says who the person is")
+                refuse(f"lacks {self._config.person_claim}, which says who the person is")
             return person
         # RFC 8693: in a delegated token ``sub`` is the party that is acted for.
         return registered.subject if kind is PrincipalKind.HUMAN or registered.actors else None
@@ -80,7 +83,7 @@ class IssuerVerifier:
             return None
         resources = read_texts(claims, name)
         if resources is None:
-            raise refused(f"lacks {name}, which says what it is good for")
+            refuse(f"lacks {name}, which says what it is good for")
         return frozenset(resources)
 
     def _decode_model(self, claims: Mapping[str, Any]) -> Model | None:
@@ -94,8 +97,8 @@ class IssuerVerifier:
 def _decode_kind(claims: Mapping[str, Any], kinds: ClaimMap) -> PrincipalKind:
     value = read_text(claims, kinds.claim) if kinds.claim else None
     word = kinds.default if value is None else kinds.map.get(value, kinds.default)
-    if word not in PrincipalKind:
-        raise refused("doesn't say what kind of actor it speaks for")
+    if word is None or word not in set(PrincipalKind):
+        refuse("doesn't say what kind of actor it speaks for")
     return PrincipalKind(word)
 
 

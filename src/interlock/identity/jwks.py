@@ -1,7 +1,7 @@
 """Where an issuer's keys come from: a file, or the issuer's own HTTPS address, fetched with bounds.
 
-The address is the operators' configuration, never a token's. No redirect is followed, the answer's size and the time are
-limited, and tokens with made-up key ids can't make the gateway fetch more often than once in a while (T25).
+The address is the operators' configuration, never a token's. No redirect is followed, the answer's size and the
+time are limited, and tokens with made-up key ids can't make the gateway fetch more often than once in a while (T25).
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class StaticKeys:
     def __init__(self, keys: KeySet) -> None:
         self._keys = keys
 
-    async def keys_for(self, kid: str | None, now: datetime) -> KeySet:
+    async def keys_for(self, kid: str | None, now: datetime) -> KeySet:  # noqa: ARG002 the protocol's signature
         return self._keys
 
 
@@ -125,7 +125,7 @@ def verify_https_url(url: str) -> str:
     except ValueError:
         problem = "it isn't a URL"
     if problem:
-        raise ConfigError("", "issuers.jwks", problem)
+        raise ConfigError(file="", key="issuers.jwks", reason=problem)
     return url
 
 

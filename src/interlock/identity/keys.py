@@ -1,7 +1,7 @@
 """An issuer's public keys, and whether one of them made a signature.
 
-Spec: RFC 7517 (JWK), RFC 7518 (JWA), RFC 8037 (Ed25519). Asymmetric algorithms only; a key is tied to the algorithms that its
-type, curve and ``alg`` allow, so that a token can't choose how its key is used (RFC 8725 sections 3.1, 3.2).
+Spec: RFC 7517 (JWK), RFC 7518 (JWA), RFC 8037 (Ed25519). Asymmetric algorithms only; a key is tied to the algorithms
+that its type, curve and ``alg`` allow, so that a token can't choose how its key is used (RFC 8725 sections 3.1, 3.2).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -120,7 +120,7 @@ def _decode_key(entry: object) -> VerificationKey:
     """One JWK; ValueError says why it isn't used."""
     if not isinstance(entry, dict):
         msg = "not an object"
-        raise ValueError(msg)
+        raise ValueError(msg)  # noqa: TRY004 from_jwks takes ValueError as "leave this key out"
     _verify_use(entry)
     kid = entry.get("kid")
     if kid is not None and not (isinstance(kid, str) and kid):

@@ -12,7 +12,7 @@ def decode_object(data: bytes, what: str) -> dict[str, Any]:
     Trust: from the client or an issuer's server, unverified; the caller has bounded its size.
 
     Raises:
-        AuthenticationError: not UTF-8, not JSON, not an object, a key twice, NaN or Infinity, lone surrogates, too deep.
+        AuthenticationError: not UTF-8, JSON or an object, a key twice, NaN or Infinity, a lone surrogate, too deep.
     """
     try:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)

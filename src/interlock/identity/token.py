@@ -1,13 +1,13 @@
 """The compact form of a signed token, taken apart strictly and once.
 
-Spec: RFC 7515 (JWS) section 7.1 and RFC 7519 (JWT); RFC 8725 (best practice). Nothing here is verified yet: a ``SignedToken``
-says what the token claims, ``keys`` says whether its signature holds.
+Spec: RFC 7515 (JWS) section 7.1 and RFC 7519 (JWT); RFC 8725 (best practice). Nothing here is verified yet: a
+``SignedToken`` says what the token claims, ``keys`` says whether its signature holds.
 """
 
 import base64
 import re
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from interlock.core.errors import AuthenticationError
 from interlock.core.secret import Secret
@@ -60,18 +60,18 @@ def decode_token(credential: Secret) -> SignedToken:
     """
     text = credential.reveal()
     if len(text) > MAX_TOKEN_CHARACTERS:
-        raise _refused("is longer than allowed")
+        _refuse("is longer than allowed")
     parts = text.split(".")
     if len(parts) != 3 or not all(parts):
-        raise _refused("isn't a signed token of three parts")
+        _refuse("isn't a signed token of three parts")
     header_bytes, claims_bytes, signature = (decode_base64url(part) for part in parts)
     header = decode_object(header_bytes, "token's header")
     for name, problem in _REFUSED_HEADERS.items():
         if name in header:
-            raise _refused(f"{problem} ({name})")
+            _refuse(f"{problem} ({name})")
     algorithm = header.get("alg")
     if not isinstance(algorithm, str):
-        raise _refused("names no algorithm")
+        _refuse("names no algorithm")
     return SignedToken(
         algorithm=algorithm,
         kid=_decode_kid(header),
@@ -89,10 +89,10 @@ def decode_base64url(text: str) -> bytes:
         AuthenticationError: any other spelling, which would make two tokens of one.
     """
     if not _BASE64URL.fullmatch(text) or len(text) % 4 == 1:
-        raise _refused("isn't base64url")
+        _refuse("isn't base64url")
     data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if encode_base64url(data) != text:
-        raise _refused("isn't canonical base64url")
+        _refuse("isn't canonical base64url")
     return data
 
 
@@ -104,16 +104,17 @@ def encode_base64url(data: bytes) -> str:
 def _decode_kid(header: dict[str, Any]) -> str | None:
     kid = header.get("kid")
     if "kid" in header and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS and kid.isprintable()):
-        raise _refused("has a kid that isn't a short printable string")
+        _refuse("has a kid that isn't a short printable string")
     return kid
 
 
 def _decode_type(header: dict[str, Any]) -> str:
     kind = header.get("typ", "")
     if not isinstance(kind, str) or not kind.isascii():
-        raise _refused("has a typ that isn't a string")
+        _refuse("has a typ that isn't a string")
     return kind.lower().removeprefix("application/")
 
 
-def _refused(problem: str) -> AuthenticationError:
-    return AuthenticationError(f"the token {problem}")
+def _refuse(problem: str) -> NoReturn:
+    reason = f"the token {problem}"
+    raise AuthenticationError(reason)

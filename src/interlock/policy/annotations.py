@@ -68,7 +68,8 @@ def decode_duties(effect: str, annotations: Mapping[str, str]) -> Duties:
         if name not in _KNOWN:
             msg = f"unknown annotation @{name}; known are {', '.join('@' + k for k in sorted(_KNOWN))}"
             raise AnnotationError(msg)
-    approvers = _read(annotations, "approvers", _groups, ())
+    nobody: tuple[str, ...] = ()
+    approvers = _read(annotations, "approvers", _groups, nobody)
     if approvers and effect != "forbid":
         msg = "@approvers belongs on a forbid: approval lifts a forbid, it doesn't stand in for a permit"
         raise AnnotationError(msg)

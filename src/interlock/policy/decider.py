@@ -78,7 +78,9 @@ class _Plan:
         self.cached = not (mentions.everything or mentions.all_facts or mentions.attributes & _NEVER_CACHED)
         self.facts = tuple(sorted(mentions.facts))
         self.hourly = bool(mentions.attributes & {"hour", "weekday"})
-        self.reads = bool(mentions.attributes & {"reason", "source", "database", "tls"}) or self.hourly or require_reason
+        self.reads = (
+            bool(mentions.attributes & {"reason", "source", "database", "tls"}) or self.hourly or require_reason
+        )
 
 
 class _Slice:
@@ -263,7 +265,7 @@ class _Question:
 
     __slots__ = ("_action", "_context", "_decider", "_pair", "_part", "_plan", "_reason")
 
-    def __init__(  # noqa: PLR0913 private; each is a part of the question
+    def __init__(
         self, decider: Decider, pair: _Pair, part: _Slice, plan: _Plan, action: Action, context: Context
     ) -> None:
         self._decider = decider
@@ -460,7 +462,8 @@ def _fits(
             return str(entity_type) == kind
         case pst.ScopeIsIn(entity_type=entity_type, entity=pst.EntityUid() as entity):
             return str(entity_type) == kind and (str(entity.type), entity.id) in within
-    return True
+        case _:
+            return True
 
 
 def _concerns(scope: pst.ActionConstraint, names: frozenset[str]) -> bool:
@@ -470,4 +473,5 @@ def _concerns(scope: pst.ActionConstraint, names: frozenset[str]) -> bool:
             return entity.id in names
         case pst.ActionIn(entities=entities):
             return any(entity.id in names for entity in entities)
-    return True
+        case _:
+            return True

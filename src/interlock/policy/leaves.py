@@ -21,7 +21,8 @@ POSTGRES_KINDS: Final = tuple(
         prepare execute deallocate declare fetch move close begin start commit rollback savepoint release rollback_to
         prepare_transaction commit_prepared rollback_prepared set_transaction set_constraints set reset discard listen
         notify unlisten lock checkpoint vacuum analyze cluster reindex refresh load comment security_label grant revoke
-        grant_role revoke_role reassign_owned drop_owned set_role set_session_authorization alter_system import_foreign_schema
+        grant_role revoke_role reassign_owned drop_owned set_role set_session_authorization alter_system
+        import_foreign_schema
         create_table create_table_as select_into create_view create_index create_sequence create_schema create_database
         create_role create_extension create_function create_procedure create_trigger create_event_trigger create_rule
         create_policy create_type create_domain create_enum create_range create_aggregate create_operator
@@ -38,7 +39,7 @@ POSTGRES_KINDS: Final = tuple(
         drop drop_table drop_view drop_index drop_sequence drop_schema drop_database drop_role drop_extension
         drop_function drop_type drop_tablespace drop_user_mapping drop_subscription
         function_call parse describe bind empty batch unparsed replication other
-        """.split()
+        """.split()  # noqa: SIM905 a table to read, not a list to scroll
     )
 )
 """Statement kinds, and what a client can ask for outside SQL."""

@@ -42,7 +42,12 @@ def approval_missing(groups: Sequence[str], policies: Sequence[str], policy_hash
 
 def unknown_action(leaf: str, policy_hash: str) -> Deny:
     """The schema can't place it."""
-    return Deny("policy_error", f"this gateway's policies can't decide on {leaf[:80]!r}, so it is denied. {_ASK}", (), policy_hash)
+    return Deny(
+        "policy_error",
+        f"this gateway's policies can't decide on {leaf[:80]!r}, so it is denied. {_ASK}",
+        (),
+        policy_hash,
+    )
 
 
 def other_resource(resource: Resource, policy_hash: str) -> Deny:

@@ -69,7 +69,7 @@ def encode_entities(principal: Principal, resource: Resource) -> Entities:
     return Entities.from_json_str(json.dumps(entities), shipped_schema())
 
 
-def encode_context(  # noqa: PLR0913 one call, all keywords, each a part of the context
+def encode_context(
     *,
     mentions: Mentions,
     protocol: str,

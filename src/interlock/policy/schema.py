@@ -24,13 +24,13 @@ def shipped_schema_text() -> str:
             group = f"{effect.value}/{protocol}"
             names = ", ".join(f'"{group}.{kind}"' for kind in kinds)
             parts.append(f'action "{group}" in ["{effect.value}", "{protocol}"];')
-            parts.append(
-                f'action {names} in ["{group}"]\n  appliesTo {{ principal: {PRINCIPALS}, resource: [Resource], context: {context} }};'
-            )
-    parts.append(
-        f'action "{CONNECT}" in ["session"]\n  appliesTo {{ principal: {PRINCIPALS}, resource: [Resource], context: PostgresContext }};'
-    )
+            parts.append(f'action {names} in ["{group}"]\n{_applies(context)}')
+    parts.append(f'action "{CONNECT}" in ["session"]\n{_applies("PostgresContext")}')
     return "\n\n".join(parts) + "\n"
+
+
+def _applies(context: str) -> str:
+    return f"  appliesTo {{ principal: {PRINCIPALS}, resource: [Resource], context: {context} }};"
 
 
 def _facts_type(protocol: str) -> str:
@@ -47,7 +47,7 @@ type {name}Context = {{
   hour: Long,
   // 1 = Monday ... 7 = Sunday.
   weekday: Long,
-  // The client's address; an action that is asked about from a local socket has none, and a policy that reads it denies.
+  // The client's address. A local socket has none: there a policy that reads it is an error, and so a denial.
   source: ipaddr,
   reason: String,
   database: String,
