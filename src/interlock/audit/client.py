@@ -129,7 +129,9 @@ class RecorderClient:
         seq = self._seq + 1
         if len(payload) + size >= _ATOMIC_BYTES - 64:
             return self._record_large(entry, payload)
-        frame = b"".join((HEADER.pack(MAGIC, RECORD, 0, size, len(payload), seq), payload, ENTRY_LENGTH.pack(size), entry))
+        frame = b"".join(
+            (HEADER.pack(MAGIC, RECORD, 0, size, len(payload), seq), payload, ENTRY_LENGTH.pack(size), entry)
+        )
         try:
             sent = self._send(frame)
         except BlockingIOError:

@@ -20,7 +20,9 @@ class Disk:
 
     def create(self, path: Path) -> int:
         """Create a file that must not exist, for appending; its descriptor."""
-        return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+        return os.open(
+            path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE
+        )
 
     def open(self, path: Path) -> int:
         """Open a file to mend it."""

@@ -12,9 +12,11 @@ message reads, changes or removes. A worker is untrusted: a frame that breaks th
 """
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final
+
+import msgspec
 
 from interlock.audit.entry import MAX_ENTRY_BYTES
 from interlock.audit.payload import PayloadKind, route_length, with_kind
@@ -66,18 +68,31 @@ class Refusal(IntEnum):
         return cls.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One decoded frame; payload and entry are views into the fed bytes."""
+class Group(msgspec.Struct, gc=False):
+    """Payload frames of one session, as recordings store them."""
 
-    seq: int
+    first_seq: int
+    last_seq: int
+    stored: list[memoryview]
+    """Headers and payloads."""
+
+
+class Decoded(msgspec.Struct, gc=False):
+    """All whole frames at the start of a buffer; views into it, in order."""
+
+    used: int
+    """Bytes that good frames take, those that are skipped included."""
+    last_seq: int
+    """Number of the last good frame; where there is none, what was given."""
+    frames: int
+    """Good frames that aren't skipped."""
     urgent: bool
-    payload: memoryview
-    """Route and content; empty if none."""
-    entry: memoryview
-    """The entry with its u16 length before it, as segments store it; empty if none."""
-    stored: memoryview
-    """Header and payload, as recordings store them; empty if there is no payload."""
+    wrong: str
+    """Why the frame behind the good ones is none: ``malformed``, ``sequence``; empty if there is just too little."""
+    entries: list[memoryview]
+    """Entries, each with its u16 length before it, as segments store them."""
+    groups: dict[bytes, Group]
+    """Payload frames by session id."""
 
 
 def encode_frames(seq: int, entry: bytes, payload: bytes, *, urgent: bool = False) -> list[bytes]:
@@ -131,62 +146,102 @@ def decode_notice(data: bytes) -> tuple[Notice, int, int]:
     raise ProtocolError(msg)
 
 
-def decode_frames(buffer: memoryview, expected_seq: int | None) -> tuple[list[Frame], int, str]:
-    """Decode all whole frames at the start of ``buffer``: the frames, the bytes they take, and what is wrong, if so.
+def decode_frames(buffer: memoryview, after: int, *, fresh: bool = False) -> Decoded:
+    """Decode all whole frames at the start of ``buffer``; the first must be number ``after`` + 1.
 
-    Trust: none; the worker may be hostile. ``expected_seq`` is the first frame's number, or None to take any.
-    A wrong frame is the last thing that is looked at; the frames before it are good.
+    Trust: none; the worker may be hostile. With ``fresh`` the first may have a lower number, and what has a number up to
+    ``after`` is skipped. A wrong frame is the last thing that is looked at; the frames before it are good.
     """
-    frames: list[Frame] = []
-    append = frames.append
+    entries: list[memoryview] = []
+    groups: dict[bytes, Group] = {}
     unpack = HEADER.unpack_from
     size = len(buffer)
     at = 0
-    empty = buffer[:0]
-    expected = expected_seq
+    count = 0
+    last_seq = after
+    expected = -1 if fresh else after + 1
+    urgent = False
+    wrong = ""
     while size - at >= HEADER_BYTES:
         magic, kind, flags, entry_length, payload_length, seq = unpack(buffer, at)
-        if magic != MAGIC or flags > 1 or entry_length > MAX_ENTRY_BYTES or payload_length > MAX_PAYLOAD_BYTES:
-            return frames, at, "malformed"
-        if expected is not None and seq != expected:
-            return frames, at, "sequence"
+        if magic != MAGIC or flags > URGENT or entry_length > MAX_ENTRY_BYTES or payload_length > MAX_PAYLOAD_BYTES:
+            wrong = "malformed"
+            break
+        if seq != expected:
+            if expected >= 0 or seq > after + 1:
+                wrong = "sequence"
+                break
+            expected = seq
         body = at + HEADER_BYTES
         entry_at = body + payload_length
         end = entry_at + entry_length + 2 if entry_length else entry_at
-        if kind == SYNC:
-            if entry_length or payload_length:
-                return frames, at, "malformed"
-        elif kind != RECORD:
-            return frames, at, "malformed"
-        if end > size:
+        if kind == RECORD:
+            if end > size:
+                break
+            if entry_length and buffer[entry_at] << 8 | buffer[entry_at + 1] != entry_length:
+                wrong = "malformed"
+                break
+            if payload_length:
+                session_end = body + 1 + buffer[body]
+                if session_end >= entry_at or session_end + 2 + buffer[session_end] > entry_at:
+                    wrong = "malformed"
+                    break
+        elif kind != SYNC or entry_length or payload_length:
+            wrong = "malformed"
             break
-        if entry_length and buffer[entry_at] << 8 | buffer[entry_at + 1] != entry_length:
-            return frames, at, "malformed"
-        payload = empty
-        stored = empty
-        if payload_length:
-            payload = buffer[body:entry_at]
-            first = payload[0]
-            try:
-                route_length(payload)
-            except ValueError:
-                return frames, at, "malformed"
-            if not first and not payload_length:
-                return frames, at, "malformed"
-            stored = buffer[at:entry_at]
-        append(Frame(seq, bool(flags), payload, buffer[entry_at:end] if entry_length else empty, stored))
+        at_frame = at
         at = end
-        expected = seq + 1
-    return frames, at, ""
+        expected += 1
+        if seq <= after:
+            continue
+        last_seq = seq
+        count += 1
+        if flags:
+            urgent = True
+        if entry_length:
+            entries.append(buffer[entry_at:end])
+        if payload_length:
+            session = bytes(buffer[body + 1 : session_end])
+            group = groups.get(session)
+            if group is None:
+                groups[session] = Group(seq, seq, [buffer[at_frame:entry_at]])
+            else:
+                group.last_seq = seq
+                group.stored.append(buffer[at_frame:entry_at])
+    return Decoded(at, last_seq, count, urgent, wrong, entries, groups)
 
 
-def resynchronise(buffer: memoryview) -> int:
-    """The offset of the first whole-looking frame: only for the first bytes after a recorder died while consuming."""
+def stored_frames(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The number and payload of each frame in the plain text of a recording.
+
+    Raises:
+        ProtocolError: it isn't a run of headers and payloads.
+    """
+    at = 0
+    while at < len(data):
+        if len(data) - at < HEADER_BYTES:
+            break
+        magic, _, _, _, payload_length, seq = HEADER.unpack_from(data, at)
+        end = at + HEADER_BYTES + payload_length
+        if magic != MAGIC or end > len(data):
+            break
+        yield seq, data[at + HEADER_BYTES : end]
+        at = end
+    if at != len(data):
+        msg = "a recording holds something that is not a frame"
+        raise ProtocolError(msg)
+
+
+def resynchronise(buffer: memoryview, after: int) -> int:
+    """The offset of the first whole frame that may follow ``after``: for the first bytes after a recorder died consuming.
+
+    What is skipped is the rest of frames that are in the log already, because consuming comes last.
+    """
     data = bytes(buffer)
     at = data.find(MAGIC)
     while at >= 0:
-        frames, _, wrong = decode_frames(buffer[at:], None)
-        if frames and not wrong:
+        decoded = decode_frames(buffer[at:], after, fresh=True)
+        if decoded.used:
             return at
         at = data.find(MAGIC, at + 1)
-    return -1
+    return 0

@@ -56,9 +56,13 @@ class Journal:
         """The journal of a session that is about to open."""
         return SessionJournal(self, session)
 
-    def admin(self, what: str, *, person: str = "", code: str = "", detail: Mapping[str, str | int] | None = None) -> Sealed:
+    def admin(
+        self, what: str, *, person: str = "", code: str = "", detail: Mapping[str, str | int] | None = None
+    ) -> Sealed:
         """Somebody or something changed the gateway: ``change``, ``kill``, ``reload``, ``revoke``, ``prune``, ..."""
-        return self._alone(Entry(type="admin", decision=what, code=code, approvers=(person,) if person else (), detail=_dict(detail)))
+        return self._alone(
+            Entry(type="admin", decision=what, code=code, approvers=(person,) if person else (), detail=_dict(detail))
+        )
 
     def approval(
         self,
@@ -181,7 +185,14 @@ class SessionJournal:
         self._who = fit_object(self._who_whole, _WHO_BYTES)
         self._on = fit_object(self._on_whole, _ON_BYTES)
 
-    def start(self, *, tls: bool, policies: Sequence[str] = (), policy_hash: str = "", parameters: Mapping[str, str] | None = None) -> Sealed:
+    def start(
+        self,
+        *,
+        tls: bool,
+        policies: Sequence[str] = (),
+        policy_hash: str = "",
+        parameters: Mapping[str, str] | None = None,
+    ) -> Sealed:
         """The session opens; its payload holds the claims and what the client asked for, whole."""
         session, principal = self._session, self._session.principal
         details = canonical(
@@ -262,7 +273,9 @@ class SessionJournal:
         self._prev = hashlib.sha256(data).hexdigest()
         return data, route(self._id, action.id, PayloadKind.REQUEST) + content
 
-    def decision(self, action: Action, decision: Deny | Hold, *, reason: str | None = None, approval_id: str = "") -> Sealed:
+    def decision(
+        self, action: Action, decision: Deny | Hold, *, reason: str | None = None, approval_id: str = ""
+    ) -> Sealed:
         """The action is held or denied; the payload is what was asked, so that the refusal can be understood."""
         hold = isinstance(decision, Hold)
         entry = Entry(
@@ -280,7 +293,13 @@ class SessionJournal:
             reason=reason or "",
         )
         return self._sealed(
-            entry, action.id, PayloadKind.REQUEST, self._journal.salt(), bytes.fromhex(action.digest), b"", action.payload
+            entry,
+            action.id,
+            PayloadKind.REQUEST,
+            self._journal.salt(),
+            bytes.fromhex(action.digest),
+            b"",
+            action.payload,
         )
 
     def approval(
@@ -347,7 +366,9 @@ class SessionJournal:
         data = encode_whole(entry)
         if data is None:
             head = content[SALT_BYTES:-4] if content else _NO_DIGEST + _NO_DIGEST
-            return self._cut(entry, PayloadKind.OUTCOME, content[:SALT_BYTES] if content else self._journal.salt(), head, b"")
+            return self._cut(
+                entry, PayloadKind.OUTCOME, content[:SALT_BYTES] if content else self._journal.salt(), head, b""
+            )
         self._prev = hashlib.sha256(data).hexdigest()
         return data, route(self._id, action_id, PayloadKind.OUTCOME) + content if content else None
 

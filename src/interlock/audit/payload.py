@@ -71,7 +71,7 @@ class Payload:
     content: bytes
 
 
-def decode(data: bytes | memoryview) -> Payload:
+def decode_payload(data: bytes | memoryview) -> Payload:
     """Decode route and content.
 
     Raises:

@@ -31,7 +31,7 @@ from interlock.audit.disk import Disk
 from interlock.audit.framing import (
     ENTRY_LENGTH,
     MAX_FRAME_BYTES,
-    Frame,
+    Group,
     Notice,
     Refusal,
     decode_frames,
@@ -211,7 +211,8 @@ class Recorder:
         """Write our own entries and what every channel holds."""
         for sealed in self._own:
             self._own_seq += 1
-            self._store.append(self._own_id, self._own_seq, [_own_frame(self._own_seq, sealed)])
+            entries, groups = _own_frame(self._own_seq, sealed)
+            self._store.append(self._own_id, self._own_seq, entries, groups)
         busy = False
         self._partial = False
         for channel in self._channels.values():
@@ -231,26 +232,23 @@ class Recorder:
             channel.wrong = channel.wrong or "closed"
             return True
         start = 0
-        if channel.fresh and not decode_frames(self._view[:got], None)[0] and got >= MAX_FRAME_BYTES:
+        decoded = decode_frames(self._view[:got], channel.last, fresh=channel.fresh)
+        if channel.fresh and channel.last and not decoded.used and decoded.wrong == "malformed":
             # A recorder died in the middle of consuming: what is left of those frames is in the log already.
-            start = max(resynchronise(self._view[:got]), 0)
-        frames, used, wrong = decode_frames(self._view[start:got], None if channel.fresh else channel.last + 1)
-        if frames:
-            if frames[0].seq > channel.last + 1:
-                frames, used, wrong = [], 0, "sequence"
-            else:
-                channel.fresh = False
-        new = frames if frames and frames[0].seq > channel.last else [f for f in frames if f.seq > channel.last]
-        if new:
-            self._store.append(channel.id, new[-1].seq, new)
-            channel.urgent = channel.urgent or any(frame.urgent for frame in new)
-        channel.taken = start + used if frames else 0
-        if wrong:
-            channel.wrong = wrong
-        elif not frames and (got >= MAX_FRAME_BYTES or _hung_up(channel.sock)):
+            start = resynchronise(self._view[:got], channel.last)
+            decoded = decode_frames(self._view[start:got], channel.last, fresh=True)
+        if decoded.frames:
+            self._store.append(channel.id, decoded.last_seq, decoded.entries, decoded.groups)
+            channel.urgent = channel.urgent or decoded.urgent
+        if decoded.used:
+            channel.fresh = False
+            channel.taken = start + decoded.used
+        elif not decoded.wrong and (got >= MAX_FRAME_BYTES or _hung_up(channel.sock)):
             channel.wrong = "incomplete"
-        self._partial = self._partial or not channel.taken
-        self._known[channel.id] = new[-1].seq if new else channel.last
+        else:
+            self._partial = not decoded.wrong
+        channel.wrong = channel.wrong or decoded.wrong
+        self._known[channel.id] = decoded.last_seq
         return bool(channel.taken or channel.wrong)
 
     def _consume(self, channel: Channel) -> None:
@@ -275,7 +273,9 @@ class Recorder:
             self._notify(channel, encode_notice(Notice.REFUSED, 0, Refusal.MALFORMED))
             self._own.append(
                 self._journal.admin(
-                    "channel_ended", code=channel.wrong, detail={"channel": f"{channel.id:016x}", "worker": channel.worker}
+                    "channel_ended",
+                    code=channel.wrong,
+                    detail={"channel": f"{channel.id:016x}", "worker": channel.worker},
                 )
             )
             with contextlib.suppress(OSError):
@@ -447,18 +447,13 @@ class Recorder:
                 self._store.prune(number)
 
 
-def _own_frame(seq: int, sealed: Sealed) -> Frame:
+def _own_frame(seq: int, sealed: Sealed) -> tuple[list[bytes], dict[bytes, Group]]:
     """An entry of the recorder itself, as if it had come through a channel."""
     entry, payload = sealed
-    payload = payload or b""
-    empty = memoryview(b"")
-    return Frame(
-        seq=seq,
-        urgent=False,
-        payload=memoryview(payload),
-        entry=memoryview(ENTRY_LENGTH.pack(len(entry)) + entry),
-        stored=memoryview(encode_frame(seq, b"", payload, 0)) if payload else empty,
-    )
+    entries = [ENTRY_LENGTH.pack(len(entry)) + entry]
+    if payload is None:
+        return entries, {}
+    return entries, {b"": Group(seq, seq, [memoryview(encode_frame(seq, b"", payload, 0))])}
 
 
 def _hung_up(sock: socket.socket) -> bool:
@@ -499,9 +494,7 @@ def serve(config: RecorderConfig, disk: Disk) -> None:
         mono_us=_mono_us,
         random=secrets.token_bytes,
     )
-    store = Store(
-        Path(config.directory), disk=disk, random=secrets.token_bytes, now_us=_now_us, limits=config.limits
-    )
+    store = Store(Path(config.directory), disk=disk, random=secrets.token_bytes, now_us=_now_us, limits=config.limits)
     control = socket.socket(fileno=config.control) if config.control >= 0 else None
 
     def report(message: Mapping[str, object]) -> None:

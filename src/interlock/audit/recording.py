@@ -13,14 +13,13 @@ After a crash the same frames may be recorded twice; a reader drops what it has 
 
 import struct
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import zstandard
 
 from interlock.audit.disk import Disk
-from interlock.audit.framing import Frame
+from interlock.audit.framing import Group
 from interlock.audit.keys import KeyWriter
 from interlock.audit.segment import encode_header
 
@@ -60,23 +59,25 @@ class RecordingWriter:
             disk.remove(path)
             raise
 
-    def append(self, channel: int, frames: Sequence[Frame], at: int) -> None:
-        """Record the payloads of one channel's frames, a record for each session.
+    def append(self, channel: int, session: bytes, group: Group, at: int) -> None:
+        """Record the payload frames that one channel had for one session.
 
         Raises:
             OSError: the disk; call ``rollback`` or give the file up.
         """
-        groups: dict[bytes, list[Frame]] = {}
-        for frame in frames:
-            payload = frame.payload
-            session = bytes(payload[1 : 1 + payload[0]])
-            group = groups.get(session)
-            if group is None:
-                groups[session] = [frame]
-            else:
-                group.append(frame)
-        for session, group in groups.items():
-            self._append_group(channel, session, group, at)
+        plain = b"".join(group.stored)
+        flags = 0
+        body = plain
+        if len(plain) >= _WORTH_COMPRESSING:
+            body = self._compress(plain)
+            flags = COMPRESSED
+        key_id, cipher = self._keys.key(session)
+        self._index += 1
+        rest = HEAD_REST.pack(
+            len(body) + TAG_BYTES, len(plain), flags, self._index, channel, group.first_seq, group.last_seq, at, key_id
+        )
+        sealed = cipher.encrypt(NONCE.pack(0, self._index), body, rest + session)
+        self._write(b"".join((HEAD.pack(RECORD_MAGIC, zlib.crc32(rest)), rest, sealed)))
 
     def sync(self) -> None:
         """Make everything written durable, keys first.
@@ -104,21 +105,6 @@ class RecordingWriter:
     def close(self) -> None:
         self._keys.close()
         self._disk.close(self._fd)
-
-    def _append_group(self, channel: int, session: bytes, group: list[Frame], at: int) -> None:
-        plain = b"".join([frame.stored for frame in group])
-        flags = 0
-        body = plain
-        if len(plain) >= _WORTH_COMPRESSING:
-            body = self._compress(plain)
-            flags = COMPRESSED
-        key_id, cipher = self._keys.key(session)
-        self._index += 1
-        rest = HEAD_REST.pack(
-            len(body) + TAG_BYTES, len(plain), flags, self._index, channel, group[0].seq, group[-1].seq, at, key_id
-        )
-        sealed = cipher.encrypt(NONCE.pack(0, self._index), body, rest + session)
-        self._write(b"".join((HEAD.pack(RECORD_MAGIC, zlib.crc32(rest)), rest, sealed)))
 
     def _write(self, data: bytes) -> None:
         self._dirty = True

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from interlock.audit.disk import Disk
-from interlock.audit.framing import Frame
+from interlock.audit.framing import Group
 from interlock.audit.keys import KEK_NAME, KeyWriter, load_kek, make_kek
 from interlock.audit.recording import RecordingWriter
 from interlock.audit.segment import Scan, SegmentHeader, SegmentWriter, file_name, numbered, scan
@@ -160,12 +160,16 @@ class Store:
         self._number = header.number
         self._disk.sync_directory(self._log)
 
-    def append(self, channel: int, last_seq: int, frames: Sequence[Frame]) -> None:
-        """Write the payloads and entries of one channel's frames."""
-        with_payload = [frame for frame in frames if frame.payload]
-        if with_payload:
-            self._recorder().append(channel, with_payload, self._now_us())
-        self._open_segment().append(channel, last_seq, [frame.entry for frame in frames if frame.entry])
+    def append(
+        self, channel: int, last_seq: int, entries: Sequence[bytes | memoryview], groups: Mapping[bytes, Group]
+    ) -> None:
+        """Write the payloads and entries of one channel's frames; entries have their u16 length before them."""
+        if groups:
+            recording = self._open_recording()
+            now = self._now_us()
+            for session, group in groups.items():
+                recording.append(channel, session, group, now)
+        self._open_segment().append(channel, last_seq, entries)
 
     def commit(self) -> None:
         """Make everything written durable: recordings and keys first, then the log that tells of them."""
@@ -258,7 +262,7 @@ class Store:
             raise OSError(msg)
         return self._segment
 
-    def _recorder(self) -> RecordingWriter:
+    def _open_recording(self) -> RecordingWriter:
         """The recordings file in use; begun when there is something to record."""
         if self._recording is None:
             self._recording_number += 1
