@@ -217,3 +217,22 @@ def test_arbitrary_bytes_give_items_or_the_documented_error(pieces: list[bytes])
                 assert reader.buffered <= 21
         except ProtocolError as error:
             assert isinstance(error, ClientProtocolError | UpstreamProtocolError)  # noqa: PT017
+
+
+def test_streamed_message_fed_twice_before_it_is_taken_loses_nothing() -> None:
+    stream = message(b"d", b"x" * 50) + message(b"c", b"")
+    reader = client_reader(max_body=100, stream_above=10)
+    reader.feed(stream[:20])
+    reader.feed(stream[20:])
+    items = take_all(reader)
+    assert [type(item) for item in items] == [Chunk, Chunk, Frame]
+    assert raw_of(items) == stream
+
+
+def test_items_say_in_logs_what_they_are_and_never_their_content() -> None:
+    shown = [Run(68, b"secret", 2), Chunk(100, b"secret", starts=True, ends=False), Oversized(81, 9, 8)]
+    assert [repr(item) for item in shown] == [
+        "Run('D', 2 messages, 6 bytes)",
+        "Chunk('d', 6 bytes, starts=True, ends=False)",
+        "Oversized('Q', 9 bytes, limit=8)",
+    ]

@@ -1,6 +1,6 @@
 """Record logins to a real server as fixtures for test_login.py.
 
-Needs PostgreSQL's own programs (Debian: /usr/lib/postgresql/15/bin on PATH) and openssl. As root, the server runs as
+Needs PostgreSQL's own programs (Debian's, or on PATH) and openssl. As root, the server runs as
 the user postgres:
 
     python tests/protocols/postgres/recorded/record.py > tests/protocols/postgres/recorded/logins.json
@@ -23,8 +23,9 @@ from interlock.core.secret import Secret
 from interlock.protocols.postgres.login import TLS_REQUEST, LoginMachine, LoginPolicy, Send, verify_tls_answer
 from interlock.wire.postgres.channel_binding import server_end_point
 
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+"""Where Debian keeps the servers' programs."""
 NONCE = "rOprNGfwEbeRWgbNEkqO1234"
-PORT = 54398
 HBA = """\
 local all all trust
 host all md5 127.0.0.1/32 md5
@@ -52,11 +53,12 @@ CASES: tuple[tuple[str, str, str, bool], ...] = (
 
 def run(*words: str | Path) -> None:
     """Run one of PostgreSQL's programs, which refuse to be root."""
+    path = os.pathsep.join([*map(str, PROGRAMS), os.environ["PATH"]])
     user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    subprocess.run([*user, *words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run([*user, *words], check=True, capture_output=True, env={**os.environ, "PATH": path})
 
 
-def start_server(folder: Path) -> None:
+def start_server(folder: Path, port: int) -> None:
     """Make and start a server with TLS that knows the roles above."""
     data = folder / "data"
     if os.geteuid() == 0:
@@ -67,14 +69,14 @@ def start_server(folder: Path) -> None:
         *("-keyout", data / "server.key", "-out", data / "server.crt"),
     )
     (data / "pg_hba.conf").write_text(HBA)
-    options = f"-c ssl=on -c port={PORT} -c unix_socket_directories={folder}"
+    options = f"-c ssl=on -c port={port} -c unix_socket_directories={folder}"
     run("pg_ctl", "-D", data, "-l", folder / "log", "-o", options, "-w", "start")
-    run("psql", "-h", folder, "-p", str(PORT), "-U", "postgres", "-qc", ROLES)
+    run("psql", "-h", folder, "-p", str(port), "-U", "postgres", "-qc", ROLES)
 
 
-def record(user: str, password: str, *, tls: bool) -> dict[str, Any]:
+def record(user: str, password: str, port: int, *, tls: bool) -> dict[str, Any]:
     """Log in once and keep what was said."""
-    connection = socket.create_connection(("127.0.0.1", PORT))
+    connection = socket.create_connection(("127.0.0.1", port))
     binding = None
     if tls:
         connection.sendall(TLS_REQUEST)
@@ -113,16 +115,22 @@ def record(user: str, password: str, *, tls: bool) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Record every case and write them to standard output."""
+def record_all() -> dict[str, dict[str, Any]]:
+    """Record every case with a server of our own."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        start_server(folder)
+        start_server(folder, port)
         try:
-            found = {case: record(user, password, tls=tls) for case, user, password, tls in CASES}
+            return {case: record(user, password, port, tls=tls) for case, user, password, tls in CASES}
         finally:
             run("pg_ctl", "-D", folder / "data", "-m", "fast", "stop")
-    json.dump(found, sys.stdout, indent=1)
+
+
+def main() -> None:
+    """Write the dialogues to standard output."""
+    json.dump(record_all(), sys.stdout, indent=1)
     sys.stdout.write("\n")
 
 
