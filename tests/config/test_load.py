@@ -80,7 +80,6 @@ def test_operator_leaves_everything_out_and_gets_safe_defaults() -> None:
     config = read("")
     assert config.gateway.mode is Mode.PRODUCTION
     assert config.limits.statement_bytes == MIB
-    assert config.recordings.max_response_bytes == 0
     assert config.approvals.key == SecretReference("file", "/etc/interlock/keys/approvals.key")
     assert (config.listeners, config.issuers, config.resources) == ((), (), ())
 

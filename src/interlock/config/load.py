@@ -37,11 +37,11 @@ PROTOCOLS = ("postgres",)
 DEFAULT_PORTS = {"postgres": 5432}
 ALLOWABLE = ("replication", "function_call")
 TLS_MODES = ("verify-full", "verify-ca", "disable")
-ALGORITHMS = ("EdDSA", "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
+ALGORITHMS = ("EdDSA", "ES256", "ES384", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512")
 MAX_FILE_BYTES = 4 * MIB
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
-_MAY_BE_ZERO = {"idle_seconds", "keep_bytes", "max_response_bytes", "reserve_bytes"}
+_MAY_BE_ZERO = {"idle_seconds", "keep_bytes"}
 _MOST = {"statement_bytes": 64 * MIB, "message_bytes": 1024 * MIB, "inline_parse_bytes": MIB, "keep_days": 36_500}
 
 
@@ -84,11 +84,11 @@ def parse(text: str, *, file: Path) -> Config:
         gateway=gateway,
         limits=_numbers(root.table("limits"), LimitsConfig()),
         recorder=_recorder(root.table("recorder")),
-        recordings=_recordings(root.table("recordings")),
+        recordings=_numbers(root.table("recordings"), RecordingsConfig()),
         approvals=_approvals(root.table("approvals")),
         tokens=_tokens(root.table("tokens")),
         listeners=_listeners(root.table("listeners"), gateway),
-        issuers=tuple(_issuer(table, gateway) for table in root.tables("issuers")),
+        issuers=tuple(_issuer(table) for table in root.tables("issuers")),
         resources=tuple(_resource(table) for table in root.tables("resources")),
     )
     root.finish()
@@ -140,23 +140,12 @@ def _recorder(table: Table) -> RecorderConfig:
         user=table.optional_text("user"),
         segment_bytes=table.integer("segment_bytes", defaults.segment_bytes, least=MIB, most=1024 * MIB),
         segment_seconds=_number(table, "segment_seconds", defaults.segment_seconds),
-        reserve_bytes=_number(table, "reserve_bytes", defaults.reserve_bytes),
-        flush_milliseconds=table.integer("flush_milliseconds", defaults.flush_milliseconds, least=1, most=1000),
+        recording_bytes=table.integer("recording_bytes", defaults.recording_bytes, least=MIB, most=1024 * 1024 * MIB),
+        recording_seconds=_number(table, "recording_seconds", defaults.recording_seconds),
+        reserve_bytes=table.integer("reserve_bytes", defaults.reserve_bytes, least=MIB, most=1024 * 1024 * MIB),
     )
     table.finish()
     return recorder
-
-
-def _recordings(table: Table) -> RecordingsConfig:
-    defaults = RecordingsConfig()
-    recordings = RecordingsConfig(
-        key=table.secret("key", defaults.key),
-        keep_days=_number(table, "keep_days", defaults.keep_days),
-        keep_bytes=_number(table, "keep_bytes", defaults.keep_bytes),
-        max_response_bytes=_number(table, "max_response_bytes", defaults.max_response_bytes),
-    )
-    table.finish()
-    return recordings
 
 
 def _approvals(table: Table) -> ApprovalsConfig:
@@ -166,6 +155,7 @@ def _approvals(table: Table) -> ApprovalsConfig:
         key=table.secret("key", defaults.key),
         expires_seconds=table.integer("expires_seconds", min(defaults.expires_seconds, most), least=1, most=most),
         max_expires_seconds=most,
+        require_claims=table.text_map("require_claims"),
     )
     table.finish()
     return approvals
@@ -233,15 +223,13 @@ def _claim_map(table: Table) -> ClaimMap:
     return result
 
 
-def _issuer(table: Table, gateway: GatewayConfig) -> IssuerConfig:
+def _issuer(table: Table) -> IssuerConfig:
     defaults = IssuerConfig(issuer="", audience="", jwks="")
     jwks = table.text("jwks")
     if jwks.startswith("file:"):
         jwks = f"file:{table.resolve(jwks[5:])}"
     elif not jwks.startswith("https://"):
-        local = jwks.startswith("http://") and _is_loopback_url(jwks) and gateway.mode is Mode.DEVELOPMENT
-        if not local:
-            table.fail("jwks", "must be https://... or file:PATH (http:// only on loopback in development mode)")
+        table.fail("jwks", "must be https://... or file:PATH")
     model_table = table.table("model")
     model_default = ModelClaims()
     model = ModelClaims(
@@ -286,14 +274,6 @@ def _kinds(table: Table) -> ClaimMap:
     result = ClaimMap(claim=inner.text("claim"), map=values, default=default)
     inner.finish()
     return result
-
-
-def _is_loopback_url(url: str) -> bool:
-    authority = url.removeprefix("http://").partition("/")[0]
-    try:
-        return is_loopback(parse_address(authority, default_port=80).host)
-    except ValueError:
-        return False
 
 
 def _resource(table: Table) -> ResourceConfig:

@@ -120,26 +120,24 @@ class RecorderConfig:
     """Run the recorder as this system user, so that a worker can't touch the log; None = same user, and it is said."""
     segment_bytes: int = 64 * MIB
     """A log segment is closed at this size."""
-    segment_seconds: int = 3600
+    segment_seconds: int = 86400
     """... or at this age."""
-    reserve_bytes: int = 64 * MIB
+    recording_bytes: int = 256 * MIB
+    """A file of recordings is closed at this size; they are pruned file by file."""
+    recording_seconds: int = 3600
+    """... or at this age."""
+    reserve_bytes: int = 16 * MIB
     """Space kept back to record that the disk is full (design section 7)."""
-    flush_milliseconds: int = 50
-    """Reads are fsynced within this time in ``balanced`` (design section 7)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingsConfig:
     """``[recordings]``: payloads of requests and responses. Entries of the log stay whatever is pruned here."""
 
-    key: SecretReference = field(default_factory=lambda: SecretReference("file", "keys/recordings.key"))
-    """Key-encryption key, 32 bytes."""
     keep_days: int = 365
     """SOC 2 observation periods are up to 12 months."""
     keep_bytes: int = 0
     """Prune the oldest above this size; 0 = by age only."""
-    max_response_bytes: int = 0
-    """Record at most so much of a response, marked truncated with the digest of all; 0 = everything (issue 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +150,8 @@ class ApprovalsConfig:
     """Where a policy has no ``@expires``; 30 min, as in the design's example."""
     max_expires_seconds: int = 86400
     """The longest hold a policy may ask for."""
+    require_claims: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Claims that an approver's token must have, as in ``{ amr = "mfa" }`` (threat T21); the issuer must list them."""
 
 
 @dataclass(frozen=True, slots=True)

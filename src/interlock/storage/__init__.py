@@ -10,11 +10,10 @@ raises leaves this room as ``StorageError``. Only the supervisor migrates; worke
 from interlock.storage.approvals import SqlApprovalStore
 from interlock.storage.database import Database, migrate
 from interlock.storage.sessions import SqlSessionRegistry, SqlSessionStore, StoredSession
-from interlock.storage.tokens import HandleRow, RevocationRow, SqlHandleStore, SqlRevocationStore
+from interlock.storage.tokens import RevocationRow, SqlHandleStore, SqlRevocationStore
 
 __all__ = [
     "Database",
-    "HandleRow",
     "RevocationRow",
     "SqlApprovalStore",
     "SqlHandleStore",

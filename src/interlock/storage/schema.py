@@ -46,11 +46,11 @@ APPROVALS = Table(
 HANDLES = Table(
     "handles",
     METADATA,
-    Column("digest", String, primary_key=True),
-    Column("token_id", String, nullable=False),
-    Column("issued_at", BigInteger, nullable=False),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("resource", String, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
-    Column("document", LargeBinary, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("principal", String, nullable=False),
     Index("handles_expires", "expires_at"),
 )
 

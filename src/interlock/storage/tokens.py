@@ -4,22 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, final
 
-from sqlalchemy import Row, and_, delete, insert, or_, select
+from sqlalchemy import Row, and_, delete, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from interlock.storage.database import Database
 from interlock.storage.schema import HANDLES, REVOCATIONS, microseconds, moment
-
-
-@dataclass(frozen=True, slots=True)
-class HandleRow:
-    """A stored handle: the digest of the handle, and the principal it stands for as its owner encoded it."""
-
-    digest: str
-    token_id: str
-    issued_at: datetime
-    expires_at: datetime
-    document: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,43 +25,47 @@ class RevocationRow:
 
 @final
 class SqlHandleStore:
-    """Opaque handles, by digest."""
+    """Opaque handles, by digest; implements identity's ``HandleStore``."""
 
     def __init__(self, database: Database) -> None:
         self._database: Final = database
 
-    async def add(self, handle: HandleRow) -> None:
-        """Keep a handle; expired ones go."""
+    async def issue(
+        self, digest: bytes, *, principal_json: str, resource: str, expires_at: datetime, uses: int
+    ) -> None:
+        """Keep a new handle, good for ``uses`` connections to ``resource`` before ``expires_at``."""
         values = {
-            "digest": handle.digest,
-            "token_id": handle.token_id,
-            "issued_at": microseconds(handle.issued_at),
-            "expires_at": microseconds(handle.expires_at),
-            "document": handle.document,
+            "digest": digest,
+            "resource": resource,
+            "expires_at": microseconds(expires_at),
+            "uses": uses,
+            "principal": principal_json,
         }
         async with self._database.writing() as connection:
-            await connection.execute(delete(HANDLES).where(HANDLES.c.expires_at <= microseconds(handle.issued_at)))
             await connection.execute(insert(HANDLES).values(values))
 
-    async def find(self, digest: str) -> HandleRow | None:
-        """The handle of this digest, expired or not, or None."""
-        query = select(HANDLES).where(HANDLES.c.digest == digest)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            return None
-        return HandleRow(
-            digest=row.digest,
-            token_id=row.token_id,
-            issued_at=moment(row.issued_at),
-            expires_at=moment(row.expires_at),
-            document=row.document,
+    async def burn(self, digest: bytes, resource: str, now: datetime) -> str | None:
+        """Take one use, atomically over all processes; the principal as issued, or None."""
+        statement = (
+            update(HANDLES)
+            .where(
+                HANDLES.c.digest == digest,
+                HANDLES.c.resource == resource,
+                HANDLES.c.expires_at > microseconds(now),
+                HANDLES.c.uses > 0,
+            )
+            .values(uses=HANDLES.c.uses - 1)
+            .returning(HANDLES.c.principal)
         )
-
-    async def remove(self, digest: str) -> bool:
-        """Forget a handle; False if it wasn't there."""
         async with self._database.writing() as connection:
-            return (await connection.execute(delete(HANDLES).where(HANDLES.c.digest == digest))).rowcount == 1
+            principal: str | None = (await connection.execute(statement)).scalar()
+        return principal
+
+    async def forget_before(self, now: datetime) -> int:
+        """Drop those that have expired or are used up."""
+        over = or_(HANDLES.c.expires_at <= microseconds(now), HANDLES.c.uses <= 0)
+        async with self._database.writing() as connection:
+            return (await connection.execute(delete(HANDLES).where(over))).rowcount
 
 
 @final

@@ -43,11 +43,11 @@ def upgrade() -> None:
     op.create_index("approvals_principal", "approvals", ["principal_id", "state"])
     op.create_table(
         "handles",
-        sa.Column("digest", sa.String, primary_key=True),
-        sa.Column("token_id", sa.String, nullable=False),
-        sa.Column("issued_at", sa.BigInteger, nullable=False),
+        sa.Column("digest", sa.LargeBinary, primary_key=True),
+        sa.Column("resource", sa.String, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
-        sa.Column("document", sa.LargeBinary, nullable=False),
+        sa.Column("uses", sa.Integer, nullable=False),
+        sa.Column("principal", sa.String, nullable=False),
     )
     op.create_index("handles_expires", "handles", ["expires_at"])
     op.create_table(
