@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.approval.showing import show, show_line
+from interlock.approval.showing import show, show_line, with_parameters
+from interlock.core.action import Action
 
 
 @given(st.text(max_size=200))
@@ -39,3 +40,14 @@ def test_two_texts_are_shown_alike_only_if_they_are_alike_T19(one: str, other: s
 )
 def test_approver_sees_tricks_and_reads_honest_text_T19(text: str, shown: str) -> None:
     assert show(text)[0] == shown
+
+
+def test_approver_reads_every_bound_parameter_below_the_text_T19() -> None:
+    action = Action(
+        "s.1", "postgres.delete", (), {}, "DELETE FROM t WHERE a = $1 AND b = $2 AND c = $3", b"", "",
+        parameters=(b"x'\n--", None, b"\xff\x00"),
+    )  # fmt: skip
+    shown = with_parameters(action)
+    assert shown.splitlines()[1:] == [
+        "-- bound parameters:", '''-- $1 = "x'\\n--"''', "-- $2 = NULL", "-- $3 = bytes ff00",
+    ]  # fmt: skip

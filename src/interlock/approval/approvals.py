@@ -27,7 +27,7 @@ from interlock.approval.held import (
     VerdictKind,
 )
 from interlock.approval.sealing import NONCE_BYTES, Sealer
-from interlock.approval.showing import show, show_line
+from interlock.approval.showing import show, show_line, with_parameters
 from interlock.approval.store import ApprovalStore
 from interlock.core.action import Action, FactValue
 from interlock.core.decision import Hold
@@ -113,10 +113,11 @@ class Approvals:
         """
         await self._verify_limits(session, action)
         seconds = min(hold.expires_seconds or self._limits.default_expires_seconds, self._limits.max_expires_seconds)
-        text, marks = show(action.text)
+        readable = with_parameters(action)
+        text, marks = show(readable)
         view = _View(
             text=text,
-            characters=len(action.text),
+            characters=len(readable),
             marks=marks,
             facts={name: _plain(value) for name, value in action.facts.items()},
             reason=show_line(reason or session.reason or session.principal.reason or ""),

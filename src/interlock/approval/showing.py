@@ -13,6 +13,8 @@ import re
 import unicodedata
 from typing import Final
 
+from interlock.core.action import Action
+
 _STRANGE: Final = re.compile(r"[^\n\t -~]")
 _WORD: Final = re.compile(r"[^\W_]+(?:_[^\W_]+)*")
 _SPACES: Final = re.compile(r"[ \t]{40,}")
@@ -27,6 +29,22 @@ _LOOK_LATIN: Final = frozenset(
     "ıȷɑɡɩʋɪʏℓ"  # Latin look-alikes of ASCII, and script l
     "ᎪᎬᎢᎳᏀᎠᏚᏢᎻᎷᏃᏙᏞᏟᏦ"  # Cherokee
 )
+
+
+def with_parameters(action: Action) -> str:
+    """The action's text and, below it, every bound parameter: quoted text, or hexadecimal where it isn't UTF-8."""
+    if not action.parameters:
+        return action.text
+    lines = [action.text, "-- bound parameters:"]
+    for number, value in enumerate(action.parameters, 1):
+        if value is None:
+            lines.append(f"-- ${number} = NULL")
+            continue
+        try:
+            lines.append(f"-- ${number} = {value.decode()!r}")
+        except UnicodeDecodeError:
+            lines.append(f"-- ${number} = bytes {value.hex()}")
+    return "\n".join(lines)
 
 
 def show(text: str) -> tuple[str, int]:

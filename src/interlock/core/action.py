@@ -45,6 +45,8 @@ class Action:
     """SHA-256 of ``payload`` and of the settings that give it meaning, hex."""
     foreseen: tuple[str, ...] = ()
     """Leaves that this action only prepares for (a Parse): denied with them, never held for them."""
+    parameters: tuple[bytes | None, ...] = ()
+    """Bound parameter values as the client sent them; they are part of ``payload`` too, and shown to approvers."""
 
     @property
     def effects(self) -> tuple[Effect, ...]:
