@@ -16,7 +16,14 @@ class Call:
     argument_count: int
     """-1 where it isn't known (CALL of a procedure by name, a trigger's function, an aggregate with ``*`` is 0)."""
     kind: str
-    """``function``, ``operator`` or ``cast``."""
+    """What is called, and how it is judged:
+
+    ``function``, ``operator``, ``cast``   by its name; a cast's name is the type's
+    ``attribute``                          ``a.b``, which is ``b(a)`` where no column has that name: runs code only if
+                                           a user's function of one argument has it
+    ``setting``                            a set_config() with constants: the SET that it equals is in ``sets``
+    ``named``                              named in code that isn't run now (a trigger's function, a body): a fact only
+    """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +71,8 @@ class Statement:
     sets: tuple[tuple[str, str | None, bool], ...] = ()
     """(name, value, is_local): the value is None for RESET, DEFAULT, FROM CURRENT or one not known; the name is ``*``
     for RESET ALL and DISCARD ALL, or for a set_config() whose name isn't constant."""
+    keeps: tuple[str, ...] = ()
+    """Settings that ALTER ROLE, ALTER DATABASE or ALTER SYSTEM change for later sessions."""
     copy: str = ""
     """``in`` (COPY FROM STDIN), ``out`` (COPY TO STDOUT), else empty."""
     transaction: str = ""
@@ -80,7 +89,8 @@ class Analysis:
     """All statements of one text, in order; none for an empty text."""
 
     statements: tuple[Statement, ...]
-    text_bytes: int
+    large: bool = False
+    """The text is over 16 KiB."""
     memo: dict[tuple[int, bool], "tuple[object, Settled]"] = field(default_factory=dict, repr=False)
     """Settled results by (catalogue, dirty); never touched outside ``settle``."""
 

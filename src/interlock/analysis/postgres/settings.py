@@ -1,0 +1,62 @@
+"""What setting a parameter does: the effect, and whether it may end read-only mode."""
+
+from typing import Any, Final
+
+Assignment = tuple[str, str | None, bool]
+"""(name, value or None, is local); the name is ``*`` for all of them, or for one that isn't known."""
+
+READ_ONLY: Final = frozenset(("transaction_read_only", "default_transaction_read_only"))
+
+ADMIN: Final = frozenset(
+    """
+    session_replication_role row_security allow_system_table_mods allow_in_place_tablespaces zero_damaged_pages
+    ignore_system_indexes ignore_checksum_failure session_preload_libraries local_preload_libraries
+    shared_preload_libraries dynamic_library_path jit_provider lo_compat_privileges event_triggers
+    createrole_self_grant commit_delay update_process_title track_activities track_counts track_functions
+    track_io_timing track_wal_io_timing track_cost_delay_timing deadlock_timeout max_stack_depth temp_file_limit
+    backtrace_functions exit_on_error restart_after_crash is_superuser compute_query_id extension_control_path
+    """.split()
+)
+ADMIN_PREFIXES: Final = ("log_", "wal_", "debug_", "auto_explain.", "pgaudit.", "trace_", "plpgsql.variable_conflict")
+
+_TRUE: Final = frozenset(("on", "t", "tr", "tru", "true", "y", "ye", "yes", "1"))
+
+
+def constant(node: dict[str, Any]) -> str | None:
+    """The text of a constant, or None if it isn't one (NULL isn't)."""
+    while "TypeCast" in node:
+        cast = node["TypeCast"]
+        names = cast.get("typeName", {}).get("names", [])
+        if not names or names[-1].get("String", {}).get("sval") not in ("text", "varchar", "bool", "boolean"):
+            return None
+        node = cast.get("arg", {})
+    value = node.get("A_Const")
+    if value is None or value.get("isnull"):
+        return None
+    for kind in ("sval", "fval", "bsval"):
+        if kind in value:
+            return str(value[kind].get(kind, ""))
+    if "boolval" in value:
+        return "on" if value["boolval"].get("boolval") else "off"
+    if "ival" in value:
+        return str(value["ival"].get("ival", 0))
+    return None
+
+
+def is_on(value: str | None) -> bool:
+    """Tell whether PostgreSQL takes a value for a true boolean; doubt is no."""
+    return value is not None and value.strip().lower() in _TRUE
+
+
+def assigned(assignment: Assignment) -> tuple[str, str, bool, str]:
+    """(effect, word, lifts read-only, role) of one assignment."""
+    name, value, _ = assignment
+    if name == "*":
+        return "session", "reset", True, ""
+    if name == "role":
+        return "admin", "set_role", False, value or "none"
+    if name == "session_authorization":
+        return "admin", "set_session_authorization", False, value or "default"
+    lifts = name in READ_ONLY and not is_on(value)
+    effect = "admin" if name in ADMIN or name.startswith(ADMIN_PREFIXES) else "session"
+    return effect, "set" if value is not None else "reset", lifts, ""
