@@ -1,4 +1,4 @@
-"""Fuzz the framing of PostgreSQL streams: the same items whatever the pieces, in bounded memory, or the documented error.
+"""Fuzz the framing of PostgreSQL streams: the same items whatever the pieces, bounded memory, or the documented error.
 
 python tests/fuzz/fuzz_postgres_framing.py -max_total_time=60
 """

@@ -8,6 +8,7 @@ does. Authentication replies (kind ``p``) are in ``authentication``, COPY data i
 Spec: PostgreSQL 18, "Message Formats". Trust: every body is unverified.
 """
 
+import struct
 from typing import ClassVar, Self
 
 import msgspec
@@ -57,11 +58,15 @@ class Parse(msgspec.Struct, frozen=True):
         Raises:
             ClientProtocolError: lengths don't add up.
         """
-        fields = Body(body, "Parse", ClientProtocolError)
-        name, text, count = fields.name(), fields.name(), fields.count()
-        types = tuple([fields.oid() for _ in range(fields.fits(count, 4))]) if count else ()
-        fields.end()
-        return cls(name, text, types)
+        name_end = body.find(b"\0")
+        text_end = body.find(b"\0", name_end + 1)
+        start = text_end + 3
+        count = int.from_bytes(body[start - 2 : start], "big")
+        if text_end < 0 or start + 4 * count != len(body):
+            msg = "Parse: not exactly two strings, a count and that many types"
+            raise ClientProtocolError(msg)
+        types: tuple[int, ...] = struct.unpack_from(f"!{count}I", body, start) if count else ()
+        return cls(body[:name_end], body[name_end + 1 : text_end], types)
 
     def encode(self) -> bytes:
         """Encode the whole message."""
