@@ -64,7 +64,9 @@ class _Plan:
 
     __slots__ = ("cached", "facts", "foreseen", "hourly", "leaves", "mentions", "reads", "unknown")
 
-    def __init__(self, leaves: tuple[str, ...], foreseen: tuple[str, ...], unknown: str, rules: Iterable[Rule]) -> None:
+    def __init__(
+        self, leaves: tuple[str, ...], foreseen: tuple[str, ...], unknown: str | None, rules: Iterable[Rule]
+    ) -> None:
         self.leaves = leaves
         self.foreseen = foreseen
         self.unknown = unknown
@@ -252,7 +254,7 @@ class Decider:
                 for leaf, place in zip((*action.leaves, *action.foreseen), (*leaves, *foreseen), strict=True)
                 if place is None
             ]
-            unknown = strange[0] if strange else ("" if known else "an action without effects")
+            unknown = strange[0] if strange else (None if known else "an action without effects")
             concerned = [leaf_ancestors(leaf) for leaf in (*known, *later)]
             rules = [rule for rule in part.rules if any(_concerns(rule.template.action, names) for names in concerned)]
             plan = _Plan(known, later, unknown, rules)
@@ -279,7 +281,7 @@ class _Question:
     def answer(self) -> Decision:
         """Design section 6: each leaf without approvals, then all of them as if the groups had approved."""
         plan = self._plan
-        if plan.unknown:
+        if plan.unknown is not None:
             return replies.unknown_action(plan.unknown, self._hash)
         permits: set[str] = set()
         held: set[str] = set()
@@ -319,7 +321,7 @@ class _Question:
     def release(self, approved_by: frozenset[str]) -> Allow | Deny:
         """The same leaves with the approvals that there are."""
         plan = self._plan
-        if plan.unknown:
+        if plan.unknown is not None:
             return replies.unknown_action(plan.unknown, self._hash)
         permits: set[str] = set()
         held: set[str] = set()

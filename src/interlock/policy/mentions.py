@@ -31,13 +31,12 @@ class Mentions:
 
 def find_mentions(policy: pst.Template) -> Mentions:
     """What the policy's conditions read of the context."""
-    paths = [path for clause in policy.clauses for path in _paths(clause.expr)]
-    facts = [path for path in paths if path[:1] == ("facts",)]
+    found = [mention for clause in policy.clauses for mention in _paths(clause.expr)]
     return Mentions(
-        attributes=frozenset(path[0] for path in paths if path),
-        facts=frozenset(path[1] for path in facts if len(path) > 1),
-        everything=() in paths,
-        all_facts=("facts",) in facts,
+        attributes=frozenset(path[0] for path, _ in found if path),
+        facts=frozenset(path[1] for path, _ in found if path[:1] == ("facts",) and len(path) > 1),
+        everything=any(path == () for path, _ in found),
+        all_facts=any(path == ("facts",) and is_value for path, is_value in found),
     )
 
 
@@ -65,16 +64,17 @@ def _path(node: object) -> tuple[str, ...] | None:
     return None
 
 
-def _paths(root: object) -> Iterator[tuple[str, ...]]:
+def _paths(root: object) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Each chain on ``context``, and whether its value is read, not only asked whether it is there."""
     stack = [root]
     while stack:
         node = stack.pop()
         path = _path(node)
-        if path is None and isinstance(node, pst.HasAttr):
-            base = _path(node.base)
-            path = None if base is None else (*base, *node.attrs)
+        base = _path(node.base) if isinstance(node, pst.HasAttr) else None
         if path is not None:
-            yield path
+            yield path, True
+        elif base is not None and isinstance(node, pst.HasAttr):
+            yield (*base, *node.attrs), False
         else:
             stack.extend(_children(node))
 

@@ -107,7 +107,8 @@ def _decode_rule(file: str, piece: PolicyText) -> Rule:
         raise ValueError(msg) from error
     result = cedarpy.validate_policies(piece.text, shipped_schema())
     if not result.validation_passed:
-        reasons = sorted({e.error.replace("for policy `policy0`, ", "") for e in result.errors}) or ["unknown"]
+        told = {e.error.replace("for policy `policy0`, ", "") for e in result.errors} or {"unknown"}
+        reasons = sorted(told, key=lambda reason: (reason.startswith("unable to find an applicable action"), reason))
         more = f" (and {len(reasons) - 1} more like it)" if len(reasons) > 1 else ""
         msg = f'policy "{name}" doesn\'t fit the schema: {reasons[0]}{more}; names are those of the shipped schema'
         raise ValueError(msg)
