@@ -17,8 +17,9 @@ import msgspec
 VERSION: Final = 1
 MAX_ENTRY_BYTES: Final = 2047
 """An entry is always shorter than 2 KiB: log tiles allow 64 KiB, witnesses and proofs want little."""
-NO_PREVIOUS: Final = ""
 
+NOTHING: Final = msgspec.Raw(b"")
+"""A nested object that isn't there."""
 _LEVELS: Final = ((256, 8, 64), (64, 3, 32), (24, 0, 0))
 """Ever harder cuts: bytes of a text, members of a list, bytes of a member."""
 
@@ -33,7 +34,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """People (canonical ids) who approved or refused."""
     at: int = 0
     """Wall clock, microseconds since 1970 UTC."""
-    by: msgspec.Raw = msgspec.Raw(b"")
+    by: msgspec.Raw = NOTHING
     """Who wrote it: ``{"instance", "worker"}``."""
     bytes: int = 0
     """Response bytes delivered to the client."""
@@ -58,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     masked: dict[str, int] | None = None
     mono: int = 0
     """Monotonic clock of the writer, microseconds: orders entries of one worker when the wall clock jumps."""
-    on: msgspec.Raw = msgspec.Raw(b"")
+    on: msgspec.Raw = NOTHING
     """What is talked to: ``{"database", "protocol", "resource"}``."""
     payload: str = ""
     """Commitment: SHA-256 of salt and payload, hex. The salt is stored with the payload, and destroyed with it."""
@@ -82,7 +83,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ``heartbeat``, ``recorder_start``, ``recorder_stop``, ``gap``."""
     v: int = 0
     """Version of this format; always written, because 0 is never used."""
-    who: msgspec.Raw = msgspec.Raw(b"")
+    who: msgspec.Raw = NOTHING
     """``{"actors", "id", "kind", "model", "person", "token"}`` of the principal."""
 
 
@@ -102,6 +103,16 @@ def encode(entry: Entry) -> bytes:
     except UnicodeEncodeError:
         return fit(entry)[0]
     return data if len(data) <= MAX_ENTRY_BYTES else fit(entry)[0]
+
+
+def encode_unlimited(entry: Entry) -> bytes:
+    """Encode canonically whatever the length; text that isn't Unicode is written as an escape."""
+    try:
+        return _ENCODER.encode(entry)
+    except UnicodeEncodeError:
+        return _ENCODER.encode(
+            msgspec.structs.replace(entry, **{name: _cleaned(getattr(entry, name)) for name in _CUTTABLE})
+        )
 
 
 def encode_whole(entry: Entry) -> bytes | None:

@@ -6,15 +6,28 @@ commits to. Entries must be given to the recorder's client in the order in which
 the one before it; one that can't be recorded is named in a later ``gap`` entry, so the chain still resolves.
 """
 
-import hashlib
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from binascii import hexlify
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import count
 from typing import Final
 
 import msgspec
 
-from interlock.audit.entry import NO_PREVIOUS, VERSION, Entry, canonical, encode_whole, fit, fit_object
+from interlock.audit.entry import (
+    MAX_ENTRY_BYTES,
+    NOTHING,
+    VERSION,
+    Entry,
+    canonical,
+    decode,
+    encode_whole,
+    fit,
+    fit_object,
+)
 from interlock.audit.payload import SALT_BYTES, PayloadKind, route
+from interlock.audit.template import intent_template, outcome_template
 from interlock.core.action import Action
 from interlock.core.decision import Allow, Deny, Hold
 from interlock.core.outcome import Outcome
@@ -30,6 +43,11 @@ _BY_BYTES: Final = 96
 _ID_BYTES: Final = 96
 _LENGTH: Final = struct.Struct(">I")
 _NO_DIGEST: Final = bytes(32)
+_NO_DETAILS: Final = bytes(4)
+_MAX_TEMPLATES: Final = 64
+_MAX_OPEN: Final = 4096
+_SHORT_TAG: Final = 64
+_encode_text: Final = msgspec.json.Encoder().encode
 
 
 class Journal:
@@ -47,10 +65,10 @@ class Journal:
         self._by = fit_object({"instance": instance, "worker": worker}, _BY_BYTES)
         self.now_us: Final = now_us
         self.mono_us: Final = mono_us
-        self._random = random
-        self._salts = b""
-        self._salt_at = 0
-        self._seq = 0
+        self.salt: Final = _salts(random).__next__
+        """16 random bytes, never given out twice."""
+        self.next_seq: Final = count(1).__next__
+        """The number of the worker's next entry."""
 
     def session(self, session: Session) -> "SessionJournal":
         """The journal of a session that is about to open."""
@@ -110,20 +128,6 @@ class Journal:
         """The recorder ends in good order."""
         return self._alone(Entry(type="recorder_stop", code=code))
 
-    def salt(self) -> bytes:
-        """16 random bytes, never given out twice."""
-        at = self._salt_at
-        if at == len(self._salts):
-            self._salts = self._random(_RANDOM_POOL)
-            at = 0
-        self._salt_at = at + SALT_BYTES
-        return self._salts[at : at + SALT_BYTES]
-
-    def next_seq(self) -> int:
-        """The number of the worker's next entry."""
-        self._seq += 1
-        return self._seq
-
     @property
     def by(self) -> msgspec.Raw:
         """The encoded ``by`` of every entry."""
@@ -140,7 +144,7 @@ class Journal:
         details = fit(entry)[1]
         content = self.salt() + _LENGTH.pack(len(details)) + details
         entry = msgspec.structs.replace(
-            entry, payload=hashlib.sha256(content).hexdigest(), payload_bytes=len(content) - SALT_BYTES
+            entry, payload=sha256(content).hexdigest(), payload_bytes=len(content) - SALT_BYTES
         )
         return fit(entry)[0], route(entry.session, entry.action, PayloadKind.DETAILS) + content
 
@@ -150,14 +154,15 @@ class SessionJournal:
 
     def __init__(self, journal: Journal, session: Session) -> None:
         principal = session.principal
-        self._journal = journal
         self._by = journal.by
         self._now_us = journal.now_us
         self._mono_us = journal.mono_us
+        self._salt = journal.salt
+        self._next_seq = journal.next_seq
         self._id = _id(session.id)
         self._session = session
         self._seq = 0
-        self._prev = NO_PREVIOUS
+        self._prev = b""
         self._who_whole: dict[str, object] = {
             "actors": [
                 {"issuer": actor.issuer, "kind": str(actor.kind or ""), "subject": actor.subject}
@@ -184,6 +189,11 @@ class SessionJournal:
         }
         self._who = fit_object(self._who_whole, _WHO_BYTES)
         self._on = fit_object(self._on_whole, _ON_BYTES)
+        encoded = self._id.encode()
+        self._route = b"%c%b" % (len(encoded), encoded)
+        self._templates: dict[tuple[str, tuple[str, ...], tuple[str, ...], str | None], tuple[Allow, bytes]] = {}
+        self._salts: dict[str, bytes] = {}
+        self._outcome_template = outcome_template(session_id=self._id, by=self._by)
 
     def start(
         self,
@@ -206,7 +216,7 @@ class SessionJournal:
                 "who": self._who_whole,
             }
         )
-        salt = self._journal.salt()
+        salt = self._salt()
         entry = Entry(
             type="session_start",
             reason=session.reason or "",
@@ -238,40 +248,49 @@ class SessionJournal:
         approvers: tuple[str, ...] = (),
     ) -> Sealed:
         """The action is allowed and is about to run; the payload is its exact bytes."""
-        payload = action.payload
-        content = (salt := self._journal.salt()) + bytes.fromhex(action.digest) + b"\0\0\0\0" + payload
+        key = (action.kind, action.leaves, action.foreseen, reason)
+        cached = self._templates.get(key)
+        if cached is not None and cached[0] is decision and not approval_id:
+            template = cached[1]
+        else:
+            template = intent_template(
+                action,
+                decision,
+                session_id=self._id,
+                by=self._by,
+                who=self._who,
+                on=self._on,
+                reason=reason or "",
+                approval_id=_id(approval_id),
+                approvers=approvers,
+            )
+            if not approval_id:
+                if len(self._templates) >= _MAX_TEMPLATES:
+                    self._templates.clear()
+                self._templates[key] = (decision, template)
+        identifier = action.id
+        salt = self._salt()
+        if len(self._salts) < _MAX_OPEN:
+            self._salts[identifier] = salt
+        content = b"".join((salt, bytes.fromhex(action.digest), _NO_DETAILS, action.payload))
         self._seq += 1
-        entry = Entry(
-            type="intent",
-            v=VERSION,
-            action=action.id,
-            approval=approval_id,
-            approvers=approvers,
-            at=self._now_us(),
-            by=self._by,
-            decision="allow",
-            foreseen=action.foreseen,
-            groups=decision.approved_by,
-            kind=action.kind,
-            leaves=action.leaves,
-            mono=self._mono_us(),
-            on=self._on,
-            payload=hashlib.sha256(content).hexdigest(),
-            payload_bytes=len(content) - SALT_BYTES,
-            policies=decision.policies,
-            policy_hash=decision.policy_hash,
-            prev=self._prev,
-            reason=reason or "",
-            seq=self._journal.next_seq(),
-            session=self._id,
-            session_seq=self._seq,
-            who=self._who,
+        data = template % (
+            _encode_text(identifier),
+            self._now_us(),
+            self._mono_us(),
+            hexlify(sha256(content).digest()),
+            len(content) - SALT_BYTES,
+            self._prev,
+            self._next_seq(),
+            self._seq,
         )
-        data = encode_whole(entry)
-        if data is None:
-            return self._cut(entry, PayloadKind.REQUEST, salt, bytes.fromhex(action.digest), payload)
-        self._prev = hashlib.sha256(data).hexdigest()
-        return data, route(self._id, action.id, PayloadKind.REQUEST) + content
+        if len(data) > MAX_ENTRY_BYTES:
+            return self._cut(
+                decode(data), PayloadKind.REQUEST, salt, bytes.fromhex(action.digest), action.payload
+            )
+        self._prev = hexlify(sha256(data).digest())
+        encoded = identifier.encode()
+        return data, b"".join((b"%b%c%b\1" % (self._route, len(encoded), encoded), content))
 
     def decision(
         self, action: Action, decision: Deny | Hold, *, reason: str | None = None, approval_id: str = ""
@@ -296,7 +315,7 @@ class SessionJournal:
             entry,
             action.id,
             PayloadKind.REQUEST,
-            self._journal.salt(),
+            self._salt(),
             bytes.fromhex(action.digest),
             b"",
             action.payload,
@@ -327,49 +346,61 @@ class SessionJournal:
         return self._sealed_bare(entry)
 
     def outcome(self, action_id: str, outcome: Outcome) -> Sealed:
-        """The action ended; the payload holds the salted digests of what was delivered and streamed in."""
-        content = None
-        if outcome.digest or outcome.data_digest:
-            content = b"".join(
-                (
-                    self._journal.salt(),
-                    bytes.fromhex(outcome.digest) if outcome.digest else _NO_DIGEST,
-                    bytes.fromhex(outcome.data_digest) if outcome.data_digest else _NO_DIGEST,
-                    b"\0\0\0\0",
-                )
-            )
+        """The action ended. What was delivered is committed to with the salt of the action's intent."""
+        salt = self._salts.pop(action_id, None)
+        tag = outcome.tag
+        if (
+            salt is None
+            or not outcome.digest
+            or outcome.status != "ok"
+            or outcome.code
+            or outcome.masked
+            or outcome.truncated
+            or outcome.data_digest
+            or len(tag) > _SHORT_TAG
+            or not tag.isascii()
+        ):
+            return self._outcome_in_full(action_id, outcome)
         self._seq += 1
-        entry = Entry(
-            type="outcome",
-            v=VERSION,
-            action=action_id,
-            at=self._now_us(),
-            by=self._by,
-            bytes=outcome.bytes_count,
-            code=outcome.code,
-            data_bytes=outcome.data_bytes,
-            masked=dict(sorted(outcome.masked.items())) if outcome.masked else None,
-            mono=self._mono_us(),
-            on=self._on,
-            payload=hashlib.sha256(content).hexdigest() if content else "",
-            payload_bytes=len(content) - SALT_BYTES if content else 0,
-            prev=self._prev,
-            rows=outcome.rows,
-            seq=self._journal.next_seq(),
-            session=self._id,
-            session_seq=self._seq,
-            status=str(outcome.status),
-            tag=outcome.tag,
-            truncated=outcome.truncated,
-            who=self._who,
+        data = self._outcome_template % (
+            _encode_text(action_id),
+            self._now_us(),
+            b'"bytes":%d,' % outcome.bytes_count if outcome.bytes_count else b"",
+            self._mono_us(),
+            hexlify(sha256(salt + bytes.fromhex(outcome.digest)).digest()),
+            self._prev,
+            b'"rows":%d,' % outcome.rows if outcome.rows else b"",
+            self._next_seq(),
+            self._seq,
+            b'"tag":%b,' % _encode_text(tag) if tag else b"",
+        )
+        self._prev = hexlify(sha256(data).digest())
+        return data, None
+
+    def _outcome_in_full(self, action_id: str, outcome: Outcome) -> Sealed:
+        """An outcome that isn't the plain good one; digests, where there are any, go into a payload of its own."""
+        head = b"".join(bytes.fromhex(digest) or _NO_DIGEST for digest in (outcome.digest, outcome.data_digest))
+        content = self._salt() + head + _NO_DETAILS if outcome.digest or outcome.data_digest else b""
+        entry = self._chained(
+            Entry(
+                type="outcome",
+                action=_id(action_id),
+                bytes=outcome.bytes_count,
+                code=outcome.code,
+                data_bytes=outcome.data_bytes,
+                masked=dict(sorted(outcome.masked.items())) if outcome.masked else None,
+                payload=sha256(content).hexdigest() if content else "",
+                payload_bytes=len(content) - SALT_BYTES if content else 0,
+                rows=outcome.rows,
+                status=str(outcome.status),
+                tag=outcome.tag,
+                truncated=outcome.truncated,
+            )
         )
         data = encode_whole(entry)
         if data is None:
-            head = content[SALT_BYTES:-4] if content else _NO_DIGEST + _NO_DIGEST
-            return self._cut(
-                entry, PayloadKind.OUTCOME, content[:SALT_BYTES] if content else self._journal.salt(), head, b""
-            )
-        self._prev = hashlib.sha256(data).hexdigest()
+            return self._cut(entry, PayloadKind.OUTCOME, content[:SALT_BYTES] or self._salt(), head, b"")
+        self._prev = hexlify(sha256(data).digest())
         return data, route(self._id, action_id, PayloadKind.OUTCOME) + content if content else None
 
     def response_route(self, action_id: str) -> bytes:
@@ -381,8 +412,8 @@ class SessionJournal:
         entry = self._chained(entry)
         data = encode_whole(entry)
         if data is None:
-            return self._cut(entry, PayloadKind.DETAILS, self._journal.salt(), b"", b"")
-        self._prev = hashlib.sha256(data).hexdigest()
+            return self._cut(entry, PayloadKind.DETAILS, self._salt(), b"", b"")
+        self._prev = hexlify(sha256(data).digest())
         return data, None
 
     def _sealed(
@@ -390,8 +421,8 @@ class SessionJournal:
     ) -> Sealed:
         """Chain and encode an entry with a payload: salt, head, details with their length, data."""
         content = b"".join((salt, head, _LENGTH.pack(len(details)), details, data))
-        entry = self._chained(
-            entry, payload=hashlib.sha256(content).hexdigest(), payload_bytes=len(content) - SALT_BYTES
+        entry = msgspec.structs.replace(
+            self._chained(entry), payload=sha256(content).hexdigest(), payload_bytes=len(content) - SALT_BYTES
         )
         leaf = encode_whole(entry)
         if leaf is None:
@@ -399,7 +430,7 @@ class SessionJournal:
                 leaf = fit(entry)[0]
             else:
                 return self._cut(entry, kind, salt, head, data)
-        self._prev = hashlib.sha256(leaf).hexdigest()
+        self._prev = hexlify(sha256(leaf).digest())
         return leaf, route(self._id, action_id, kind) + content
 
     def _cut(self, entry: Entry, kind: PayloadKind, salt: bytes, head: bytes, data: bytes) -> Sealed:
@@ -407,30 +438,37 @@ class SessionJournal:
         details = fit(entry)[1]
         content = b"".join((salt, head, _LENGTH.pack(len(details)), details, data))
         entry = msgspec.structs.replace(
-            entry, payload=hashlib.sha256(content).hexdigest(), payload_bytes=len(content) - SALT_BYTES
+            entry, payload=sha256(content).hexdigest(), payload_bytes=len(content) - SALT_BYTES
         )
         leaf = fit(entry)[0]
-        self._prev = hashlib.sha256(leaf).hexdigest()
+        self._prev = hexlify(sha256(leaf).digest())
         return leaf, route(self._id, entry.action, kind) + content
 
-    def _chained(self, entry: Entry, *, payload: str = "", payload_bytes: int = 0) -> Entry:
-        """The entry with the session's constant parts, its numbers and times."""
+    def _chained(self, entry: Entry) -> Entry:
+        """The entry with the session's constant parts, its numbers and times; an outcome's intent says who and on what."""
         self._seq += 1
+        told = entry.type == "outcome"
         return msgspec.structs.replace(
             entry,
             v=VERSION,
             at=self._now_us(),
             by=self._by,
             mono=self._mono_us(),
-            on=self._on,
-            payload=payload,
-            payload_bytes=payload_bytes,
-            prev=self._prev,
-            seq=self._journal.next_seq(),
+            on=NOTHING if told else self._on,
+            prev=self._prev.decode(),
+            seq=self._next_seq(),
             session=self._id,
             session_seq=self._seq,
-            who=self._who,
+            who=NOTHING if told else self._who,
         )
+
+
+def _salts(random: Callable[[int], bytes]) -> Iterator[bytes]:
+    """Slices of pools of randomness."""
+    while True:
+        pool = random(_RANDOM_POOL)
+        for at in range(0, _RANDOM_POOL, SALT_BYTES):
+            yield pool[at : at + SALT_BYTES]
 
 
 def _id(text: str) -> str:

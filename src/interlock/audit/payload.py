@@ -10,7 +10,9 @@ Layout of the content by kind:
     DETAILS   salt 16, u32 length and details
     RESPONSE  bytes as delivered to the client, in order
     MORE      continues the content of the payload before it
-An entry's ``payload`` is the SHA-256 of the whole content, salt included.
+An entry's ``payload`` is the SHA-256 of the whole content, salt included. A plain outcome has no payload of its own
+(``payload_bytes`` is absent): its ``payload`` is the SHA-256 of the salt of the action's intent and the SHA-256 of the
+response as delivered, which the recording of that action yields.
 """
 
 from dataclasses import dataclass

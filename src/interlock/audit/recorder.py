@@ -365,8 +365,6 @@ class Recorder:
         while not self._stopping:
             asleep = quiet >= _QUIET_ROUNDS
             self._poll(data_too=asleep)
-            if self._stopping:
-                break
             now = self._monotonic()
             if now >= self._next_heartbeat:
                 self._next_heartbeat = now + self._heartbeat_seconds
