@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ NOW = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
 
 @pytest.fixture(scope="session")
 def make_principal() -> Callable[..., Principal]:
-    def make(*groups, kind=PrincipalKind.AGENT, subject="ci", **more):
+    def make(*groups: str, kind: PrincipalKind = PrincipalKind.AGENT, subject: str = "ci", **more: Any) -> Any:
         fields = {"issuer": "https://idp.example/", "expires_at": NOW, "token_id": "t1", **more}
         return Principal(subject=subject, kind=kind, groups=frozenset(groups), **fields)
 
@@ -25,7 +26,7 @@ def make_principal() -> Callable[..., Principal]:
 
 @pytest.fixture(scope="session")
 def make_resource() -> Callable[..., Resource]:
-    def make(name="shop", **labels):
+    def make(name: str = "shop", **labels: str) -> Any:
         return Resource(name, "postgres", "db.internal:5432", labels)
 
     return make
@@ -33,7 +34,7 @@ def make_resource() -> Callable[..., Resource]:
 
 @pytest.fixture(scope="session")
 def make_action() -> Callable[..., Action]:
-    def make(*leaves, foreseen=(), **facts):
+    def make(*leaves: str, foreseen: tuple[str, ...] = (), **facts: Any) -> Any:
         return Action("s.1", "postgres.x", leaves, {**CONNECT_FACTS, **facts}, "", b"", "", foreseen)
 
     return make

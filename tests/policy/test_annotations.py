@@ -16,7 +16,7 @@ from interlock.policy.annotations import AnnotationError, Duties, decode_duties,
         ("forbid", {"approvers": "a", "expires": "7d"}, Duties(approvers=("a",), expires_seconds=604800)),
     ],
 )
-def test_annotations_become_duties(effect, annotations, expected):
+def test_annotations_become_duties(effect: str, annotations: dict[str, str], expected: Duties) -> None:
     assert decode_duties(effect, annotations) == expected
 
 
@@ -41,18 +41,18 @@ def test_annotations_become_duties(effect, annotations, expected):
         *(("permit", {"advice": text}) for text in ("", "two\nlines", "\x1b[2J", "x" * 301)),
     ],
 )
-def test_annotation_that_cannot_be_obeyed_is_refused(effect, annotations):
+def test_annotation_that_cannot_be_obeyed_is_refused(effect: str, annotations: dict[str, str]) -> None:
     with pytest.raises(AnnotationError):
         decode_duties(effect, annotations)
 
 
 @pytest.mark.parametrize("name", ["", "-x", "X", "a b", "a" * 65, "a\n", "é", "a;b"])
-def test_id_that_is_no_name_is_refused(name):
+def test_id_that_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(AnnotationError):
         decode_id({"id": name})
 
 
-def test_strictest_is_the_same_in_any_order_and_never_milder_than_one_of_them():
+def test_strictest_is_the_same_in_any_order_and_never_milder_than_one_of_them() -> None:
     duties = [
         Duties(max_rows=5, record="request"),
         Duties(max_rows=9, max_bytes=7, require_reason=True),

@@ -1,5 +1,7 @@
 import threading
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,6 +11,9 @@ from hypothesis import strategies as st
 from interlock.core.decision import Allow, Deny, Hold
 from interlock.core.principal import Actor, Model, PrincipalKind
 from interlock.policy import Context, Decider, PolicySet, Totals
+
+Make = Callable[..., Any]
+
 
 READ = "read/postgres.select"
 DELETE = "destroy/postgres.delete"
@@ -20,46 +25,52 @@ forbid (principal, action in Action::"destroy", resource) unless { context.appro
 """
 
 
-def decider(*policies):
+def decider(*policies: str) -> Decider:
     return Decider(PolicySet.from_sources({"test.cedar": "\n".join(policies)}))
 
 
 @pytest.fixture(scope="module")
-def usual():
+def usual() -> Decider:
     return decider(PERMIT, HOLD)
 
 
-def test_empty_policy_set_denies_everything_P2(make_principal, make_resource, make_action, context):
+def test_empty_policy_set_denies_everything_P2(
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     answer = decider().decide(make_principal("team"), make_action(READ), make_resource(), context)
 
     assert isinstance(answer, Deny)
     assert answer.code == "policy_denied"
 
 
-def test_permitted_action_is_allowed_and_names_its_policy(usual, make_principal, make_resource, make_action, context):
+def test_permitted_action_is_allowed_and_names_its_policy(
+    usual: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     answer = usual.decide(make_principal("team"), make_action(READ), make_resource(), context)
 
     assert answer == Allow(("permit",), usual.policy_set.hash)
 
 
 def test_action_that_lacks_only_approval_is_held_for_those_groups(
-    usual, make_principal, make_resource, make_action, context
-):
+    usual: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     answer = usual.decide(make_principal("team"), make_action(DELETE, READ), make_resource(), context)
 
     assert answer == Hold(("hold",), usual.policy_set.hash, ("dba",), 600)
 
 
 def test_hold_is_not_offered_where_no_permit_would_exist_T19(
-    usual, make_principal, make_resource, make_action, context
-):
+    usual: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     answer = usual.decide(make_principal("others"), make_action(DELETE), make_resource(), context)
 
     assert isinstance(answer, Deny)
     assert "no policy permits" in answer.reason
 
 
-def test_hold_is_not_offered_where_another_forbid_is_final_T19(make_principal, make_resource, make_action, context):
+def test_hold_is_not_offered_where_another_forbid_is_final_T19(
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     never = '@id("never") forbid (principal, action, resource) when { context.facts.writes.contains("ledger") };'
     answer = decider(PERMIT, HOLD, never).decide(
         make_principal("team"), make_action(DELETE, writes=("ledger",)), make_resource(), context
@@ -70,7 +81,9 @@ def test_hold_is_not_offered_where_another_forbid_is_final_T19(make_principal, m
     assert '"never"' in answer.reason
 
 
-def test_one_denied_leaf_denies_the_whole_action_P2(make_principal, make_resource, make_action, context):
+def test_one_denied_leaf_denies_the_whole_action_P2(
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     only_reads = '@id("reads") permit (principal, action in Action::"read", resource);'
     answer = decider(only_reads).decide(make_principal(), make_action(READ, DELETE), make_resource(), context)
 
@@ -79,8 +92,8 @@ def test_one_denied_leaf_denies_the_whole_action_P2(make_principal, make_resourc
 
 
 def test_groups_of_all_held_leaves_are_asked_and_the_shortest_time_wins(
-    make_principal, make_resource, make_action, context
-):
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     second = """
     @id("schema") @approvers("architects, dba") @expires("90s")
     forbid (principal, action in Action::"schema", resource)
@@ -98,8 +111,8 @@ def test_groups_of_all_held_leaves_are_asked_and_the_shortest_time_wins(
 
 
 def test_hold_is_not_offered_where_the_approvals_for_one_leaf_forbid_another_T19(
-    make_principal, make_resource, make_action, context
-):
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     spiteful = """
     @id("spiteful") forbid (principal, action in Action::"read", resource)
     when { context.approved_by.contains("dba") };
@@ -112,7 +125,9 @@ def test_hold_is_not_offered_where_the_approvals_for_one_leaf_forbid_another_T19
     assert answer.policies == ("spiteful",)
 
 
-def test_approval_releases_only_with_the_right_group_T21(usual, make_principal, make_resource, make_action, context):
+def test_approval_releases_only_with_the_right_group_T21(
+    usual: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     question = (make_principal("team"), make_action(DELETE), make_resource(), context)
 
     released = usual.decide_approved(*question, approved_by=["dba"])
@@ -122,7 +137,9 @@ def test_approval_releases_only_with_the_right_group_T21(usual, make_principal, 
     assert [type(answer) for answer in refused] == [Deny] * 4
 
 
-def test_deny_after_approval_is_final_whatever_was_approved_T19(make_principal, make_resource, make_action, context):
+def test_deny_after_approval_is_final_whatever_was_approved_T19(
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     reloaded = decider(PERMIT, HOLD, '@id("freeze") forbid (principal, action in Action::"destroy", resource);')
     answer = reloaded.decide_approved(
         make_principal("team"), make_action(DELETE), make_resource(), context, approved_by=["dba"]
@@ -133,8 +150,8 @@ def test_deny_after_approval_is_final_whatever_was_approved_T19(make_principal, 
 
 
 def test_forbid_without_approvers_is_not_lifted_by_an_approval_it_reads_T21(
-    make_principal, make_resource, make_action, context
-):
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     unannotated = """
     @id("quiet") forbid (principal, action in Action::"destroy", resource)
     unless { context.approved_by.contains("dba") };
@@ -147,8 +164,8 @@ def test_forbid_without_approvers_is_not_lifted_by_an_approval_it_reads_T21(
 
 
 def test_approval_that_misses_a_group_the_annotation_names_does_not_release_T19(
-    make_principal, make_resource, make_action, context
-):
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     lax = """
     @id("both") @approvers("dba, security") forbid (principal, action in Action::"destroy", resource)
     unless { context.approved_by.contains("dba") || context.approved_by.contains("security") };
@@ -161,7 +178,9 @@ def test_approval_that_misses_a_group_the_annotation_names_does_not_release_T19(
     assert "security" in answer.reason
 
 
-def test_forbid_whose_condition_errors_is_a_denial_not_a_skip_P2(make_principal, make_resource, make_action, context):
+def test_forbid_whose_condition_errors_is_a_denial_not_a_skip_P2(
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     overflowing = """
     @id("overflows") forbid (principal, action, resource)
     when { context.facts.statement_count * 9223372036854775807 > 5 };
@@ -189,8 +208,8 @@ def test_forbid_whose_condition_errors_is_a_denial_not_a_skip_P2(make_principal,
     ],
 )
 def test_fact_of_another_type_than_the_schema_says_is_a_denial_P2(
-    facts, make_principal, make_resource, make_action, context
-):
+    facts: dict[str, Any], make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     reads_all = """
     @id("all") permit (principal, action, resource)
     when { context.facts.bounded || context.facts.writes.isEmpty() || context.facts.statement_count < 5 };
@@ -202,8 +221,8 @@ def test_fact_of_another_type_than_the_schema_says_is_a_denial_P2(
 
 
 def test_fact_that_is_missing_is_a_denial_even_where_policy_asks_whether_it_is_there_P2(
-    make_principal, make_resource, make_action, context
-):
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     action = make_action(READ)
     del action.facts["bounded"]
     asks = (
@@ -220,8 +239,8 @@ def test_fact_that_is_missing_is_a_denial_even_where_policy_asks_whether_it_is_t
     "leaves", [(), ("",), ("read",), ("read/",), ("read/mysql.select",), ("Read/postgres.select",)]
 )
 def test_action_that_the_schema_cannot_place_is_denied_even_by_permit_all_P2(
-    leaves, make_principal, make_resource, make_action, context
-):
+    leaves: tuple[str, ...], make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     answer = decider('@id("all") permit (principal, action, resource);').decide(
         make_principal(), make_action(*leaves), make_resource(), context
     )
@@ -230,16 +249,16 @@ def test_action_that_the_schema_cannot_place_is_denied_even_by_permit_all_P2(
 
 
 def test_unknown_kind_beside_a_known_one_is_decided_by_its_effect_P2(
-    usual, make_principal, make_resource, make_action, context
-):
+    usual: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     answer = usual.decide(make_principal("team"), make_action(READ, "destroy/postgres.shred"), make_resource(), context)
 
     assert isinstance(answer, Hold)
 
 
 def test_foreseen_leaf_is_denied_where_it_always_would_be_but_never_held(
-    make_principal, make_resource, make_action, context
-):
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     policies = decider(PERMIT, HOLD, '@id("no-unknown") forbid (principal, action in Action::"unknown", resource);')
     parse = "session/postgres.parse"
     decide = lambda *later: policies.decide(  # noqa: E731
@@ -254,8 +273,8 @@ def test_foreseen_leaf_is_denied_where_it_always_would_be_but_never_held(
 
 
 def test_reason_is_asked_for_at_the_action_and_not_at_what_only_prepares_it(
-    make_principal, make_resource, make_action, context
-):
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     policies = decider(
         '@id("why") @require_reason permit (principal, action in Action::"read", resource);',
         '@id("set-up") permit (principal, action in Action::"session", resource);',
@@ -274,7 +293,9 @@ def test_reason_is_asked_for_at_the_action_and_not_at_what_only_prepares_it(
     assert isinstance(decide(make_action("session/postgres.parse", foreseen=(READ,)), context), Allow)
 
 
-def test_action_is_not_held_for_people_before_its_reason_is_there(make_principal, make_resource, make_action, context):
+def test_action_is_not_held_for_people_before_its_reason_is_there(
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     policies = decider(PERMIT, HOLD.replace("@expires", "@require_reason @expires"))
     question = (make_principal("team"), make_action(DELETE), make_resource())
 
@@ -286,11 +307,12 @@ def test_action_is_not_held_for_people_before_its_reason_is_there(make_principal
 
 
 def test_strictest_obligations_win_and_those_of_a_lifted_forbid_persist(
-    make_principal, make_resource, make_action, context
-):
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     policies = decider(
         '@id("wide") @max_rows("1000") @record("request") permit (principal, action, resource);',
-        '@id("narrow") @max_rows("10") @max_bytes("1MiB") permit (principal is Agent, action in Action::"read", resource);',
+        '@id("narrow") @max_rows("10") @max_bytes("1MiB")'
+        ' permit (principal is Agent, action in Action::"read", resource);',
         HOLD.replace("@expires", '@max_rows("5") @record("full") @expires'),
     )
     read = policies.decide(make_principal(), make_action(READ), make_resource(), context)
@@ -303,7 +325,9 @@ def test_strictest_obligations_win_and_those_of_a_lifted_forbid_persist(
     assert released.obligations.record == "full"
 
 
-def test_connecting_is_asked_without_facts_and_gives_read_only(make_principal, make_resource, make_action, context):
+def test_connecting_is_asked_without_facts_and_gives_read_only(
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     policies = decider(
         '@id("ro") @read_only permit (principal, action == Action::"session/connect", resource)'
         " when { context.facts.bounded && context.facts.writes.isEmpty() };"
@@ -322,7 +346,7 @@ NASTY = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30) | st.samp
         'x" || true || "',
         'Group::"team"',
         "a\x00b",
-        "‮",
+        "\u202e",
         "*",
         "team\n",
         '"};permit(principal,action,resource);//',
@@ -333,8 +357,16 @@ NASTY = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30) | st.samp
 @given(subject=NASTY, groups=st.frozensets(NASTY, max_size=3), label=NASTY, name=NASTY)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_names_cannot_inject_into_policy_or_entities_T21(
-    usual, make_principal, make_resource, make_action, context, subject, groups, label, name
-):
+    usual: Decider,
+    make_principal: Make,
+    make_resource: Make,
+    make_action: Make,
+    context: Context,
+    subject: str,
+    groups: frozenset[str],
+    label: str,
+    name: str,
+) -> None:
     principal = make_principal(*(groups - {"team"}), subject=subject, claims={label: subject})
     answer = usual.decide(principal, make_action(READ), make_resource(name, environment=label, owner=name), context)
 
@@ -343,16 +375,16 @@ def test_names_cannot_inject_into_policy_or_entities_T21(
 
 
 def test_name_that_is_not_unicode_text_is_denied_and_not_an_exception(
-    usual, make_principal, make_resource, make_action, context
-):
+    usual: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     answer = usual.decide(make_principal("team", subject="\ud800"), make_action(READ), make_resource(), context)
 
     assert answer.code == "policy_error"
 
 
 def test_kind_group_environment_labels_and_claims_are_what_policies_see(
-    make_principal, make_resource, make_action, context
-):
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     policies = decider("""
     @id("exact") permit (principal is Agent in Group::"team", action == Action::"read/postgres.select",
                          resource in Environment::"production")
@@ -388,8 +420,8 @@ def test_kind_group_environment_labels_and_claims_are_what_policies_see(
 
 
 def test_token_bound_to_other_resources_is_denied_here_whatever_policy_says_T25(
-    make_principal, make_resource, make_action, context
-):
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     everything = decider('@id("all") permit (principal, action, resource);')
     bound = make_principal(resources=frozenset({"billing"}))
 
@@ -417,19 +449,21 @@ when { context.time > datetime("2026-11-23T10:00:00Z") };
 
 
 @pytest.fixture(scope="module")
-def much():
+def much() -> PolicySet:
     return PolicySet.from_sources({"much.cedar": READS_MUCH})
 
 
 LEAVES = [
-    READ, DELETE, "write/postgres.update", "schema/postgres.create_table", "execute/postgres.do", "admin/postgres.grant",
-    "session/postgres.set",
+    READ, DELETE, "write/postgres.update", "schema/postgres.create_table", "execute/postgres.do",
+    "admin/postgres.grant", "session/postgres.set",
 ]  # fmt: skip
 
 
 @given(data=st.data())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_cached_decision_equals_a_fresh_one_T19(much, data, make_principal, make_resource, make_action, context):
+def test_cached_decision_equals_a_fresh_one_T19(
+    much: PolicySet, data: st.DataObject, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     long_lived = Decider(much, cache_entries=4)
     for _ in range(4):
         principal = make_principal(
@@ -459,8 +493,8 @@ def test_cached_decision_equals_a_fresh_one_T19(much, data, make_principal, make
 
 
 def test_statements_that_differ_in_a_fact_that_policy_reads_do_not_share_a_decision_T19(
-    make_principal, make_resource, make_action, context
-):
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     policies = decider(
         PERMIT,
         '@id("bounded") forbid (principal, action in Action::"write", resource) unless { context.facts.bounded };',
@@ -474,8 +508,8 @@ def test_statements_that_differ_in_a_fact_that_policy_reads_do_not_share_a_decis
 
 
 def test_statements_that_differ_only_in_what_no_policy_reads_share_one_decision(
-    usual, make_principal, make_resource, make_action, context
-):
+    usual: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     first = usual.decide(make_principal("team"), make_action(READ, reads=("a",)), make_resource(), context)
     other_context = Context(context.now + timedelta(days=1), source="", reason="x", totals=Totals(rows=9))
     second = usual.decide(make_principal("team"), make_action(READ, reads=("b",)), make_resource(), other_context)
@@ -484,15 +518,17 @@ def test_statements_that_differ_only_in_what_no_policy_reads_share_one_decision(
 
 
 def test_decision_is_not_shared_between_principals_whose_objects_have_the_same_place_in_memory_T25(
-    usual, make_principal, make_resource, make_action, context
-):
+    usual: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     where, action = make_resource(), make_action(READ)
     for _ in range(50):
         assert isinstance(usual.decide(make_principal("team"), action, where, context), Allow)
         assert isinstance(usual.decide(make_principal("guests"), action, where, context), Deny)
 
 
-def test_many_policies_are_asked_by_slice_with_the_same_answers(make_principal, make_resource, make_action, context):
+def test_many_policies_are_asked_by_slice_with_the_same_answers(
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     many = [
         f'@id("p{i}") permit (principal in Group::"g{i}", action in Action::"read", resource in Environment::"e{i}");'
         for i in range(40)
@@ -511,19 +547,23 @@ def test_many_policies_are_asked_by_slice_with_the_same_answers(make_principal, 
         assert isinstance(answer, Allow) is allowed
 
 
-def test_cache_is_bounded_whatever_is_asked(usual, make_principal, make_resource, make_action, context):
+def test_cache_is_bounded_whatever_is_asked(
+    usual: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     small = Decider(usual.policy_set, cache_entries=8)
     resource = make_resource()
     for i in range(100):
         small.decide(make_principal("team", subject=f"s{i}"), make_action(READ), resource, context)
 
-    assert len(small._decisions._young) + len(small._decisions._old) <= 16  # noqa: SLF001 memory is what is tested
+    assert len(small._decisions._young) + len(small._decisions._old) <= 16
 
 
-def test_decider_answers_threads_alike(usual, make_principal, make_resource, make_action, context):
+def test_decider_answers_threads_alike(
+    usual: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     answers = []
 
-    def ask():
+    def ask() -> None:
         for _ in range(20):
             answers.append(usual.decide(make_principal("team"), make_action(DELETE), make_resource(), context))  # noqa: PERF401
 

@@ -1,13 +1,18 @@
 import json
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
 from interlock.core.errors import ConfigError
 from interlock.core.principal import Model, PrincipalKind
-from interlock.policy import Decider, PolicySet
+from interlock.policy import Context, Decider, PolicySet
 from interlock.policy.leaves import CONNECT_FACTS
 from interlock.policy.lines import Analysed, decode_principal, policy_test_lines
 from interlock.policy.starting import starter_policies
+
+Make = Callable[..., Any]
+
 
 REVIEWER = {
     "subject": "ci", "kind": "agent", "groups": ["writers"],
@@ -15,7 +20,7 @@ REVIEWER = {
 }  # fmt: skip
 
 
-def analyse(text):
+def analyse(text: str) -> Analysed:
     words = {"select 1": "read/postgres.select", "delete from t": "destroy/postgres.delete"}
     leaf = words.get(text)
     if leaf is None:
@@ -23,7 +28,7 @@ def analyse(text):
     return Analysed("postgres." + leaf.rpartition(".")[2], (leaf,), CONNECT_FACTS)
 
 
-def run(lines, make_resource, context):
+def run(lines: Iterable[bytes | str], make_resource: Make, context: Context) -> list[dict[str, Any]]:
     decided = policy_test_lines(
         lines,
         analyse=analyse,
@@ -35,7 +40,7 @@ def run(lines, make_resource, context):
     return [json.loads(line) for line in decided]
 
 
-def test_each_statement_gets_its_decision_in_order(make_resource, context):
+def test_each_statement_gets_its_decision_in_order(make_resource: Make, context: Context) -> None:
     lines = ['{"id": 1, "text": "select 1"}', "", '{"id": "b", "text": "delete from t"}', '{"id": null, "text": "?"}']
     read, delete, unparsed = run(lines, make_resource, context)
 
@@ -51,14 +56,16 @@ def test_each_statement_gets_its_decision_in_order(make_resource, context):
 @pytest.mark.parametrize(
     "line", ["{", "[]", '{"id": 1}', '{"id": 1, "text": 5}', b"\xff", '{"id": 1, "text": "\\ud800"}']
 )
-def test_line_that_is_no_statement_is_answered_in_its_place(line, make_resource, context):
+def test_line_that_is_no_statement_is_answered_in_its_place(
+    line: str | bytes, make_resource: Make, context: Context
+) -> None:
     answers = run([line, '{"id": 2, "text": "select 1"}'], make_resource, context)
 
     assert [(a["id"], a["decision"]) for a in answers] == [(None, "deny"), (2, "allow")]
     assert answers[0]["error"]["code"] == "line"
 
 
-def test_principal_file_says_who_asks():
+def test_principal_file_says_who_asks() -> None:
     principal = decode_principal(json.dumps(REVIEWER | {"actors": [{"subject": "b", "issuer": "i"}]}), file="a.json")
 
     assert (principal.subject, principal.kind, principal.groups) == ("ci", PrincipalKind.AGENT, {"writers"})
@@ -77,6 +84,6 @@ def test_principal_file_says_who_asks():
         "\ud800",
     ],
 )
-def test_principal_file_of_another_form_names_the_file(text):
+def test_principal_file_of_another_form_names_the_file(text: str) -> None:
     with pytest.raises(ConfigError, match=r"agent\.json"):
         decode_principal(text, file="agent.json")

@@ -10,7 +10,7 @@ forbid (principal, action in Action::"destroy", resource) unless { context.appro
 """
 
 
-def test_policies_of_all_files_are_loaded_under_their_own_names():
+def test_policies_of_all_files_are_loaded_under_their_own_names() -> None:
     policies = PolicySet.from_sources({"b.cedar": GOOD, "a.cedar": "// nothing here\n" + HELD})
 
     assert set(policies.rules) == {"good", "held"}
@@ -19,7 +19,7 @@ def test_policies_of_all_files_are_loaded_under_their_own_names():
     assert (held.duties.approvers, held.duties.expires_seconds) == (("dba",), 7200)
 
 
-def test_hash_names_the_texts_and_not_their_order():
+def test_hash_names_the_texts_and_not_their_order() -> None:
     one = PolicySet.from_sources({"a.cedar": GOOD, "b.cedar": HELD})
     same = PolicySet.from_sources({"b.cedar": HELD, "a.cedar": GOOD})
     others = [
@@ -61,7 +61,7 @@ def test_hash_names_the_texts_and_not_their_order():
         ),
     ],
 )
-def test_policy_that_cannot_be_kept_to_names_file_line_and_reason(text, line, expected):
+def test_policy_that_cannot_be_kept_to_names_file_line_and_reason(text: str, line: int, expected: str) -> None:
     with pytest.raises(PolicyError) as raised:
         PolicySet.from_sources({"p.cedar": text})
 
@@ -69,7 +69,7 @@ def test_policy_that_cannot_be_kept_to_names_file_line_and_reason(text, line, ex
     assert expected in str(raised.value)
 
 
-def test_all_problems_are_told_at_once_and_no_more_than_a_screenful():
+def test_all_problems_are_told_at_once_and_no_more_than_a_screenful() -> None:
     with pytest.raises(PolicyError) as raised:
         PolicySet.from_sources({"a.cedar": "permit (principal, action, resource);" * 30, "b.cedar": "oops;"})
 
@@ -78,12 +78,12 @@ def test_all_problems_are_told_at_once_and_no_more_than_a_screenful():
     assert lines[-1] == "and 11 more problems"
 
 
-def test_sources_over_the_limit_are_refused_unread():
+def test_sources_over_the_limit_are_refused_unread() -> None:
     with pytest.raises(PolicyError, match="limit"):
         PolicySet.from_sources({"a.cedar": " " * (MAX_SOURCE_CHARACTERS + 1)})
 
 
 @pytest.mark.parametrize("text", ['@id("x\ud800") permit (principal, action, resource);', "\x00", "\ufeff" + GOOD])
-def test_text_that_is_not_policy_raises_only_the_documented_error(text):
+def test_text_that_is_not_policy_raises_only_the_documented_error(text: str) -> None:
     with pytest.raises(PolicyError):
         PolicySet.from_sources({"p.cedar": text})

@@ -1,7 +1,12 @@
+from collections.abc import Callable
+from typing import Any
+
 from interlock.policy import PolicySet, replies
 
+Make = Callable[..., Any]
 
-def test_denial_names_leaf_resource_policies_and_the_next_step(make_resource):
+
+def test_denial_names_leaf_resource_policies_and_the_next_step(make_resource: Make) -> None:
     policies = PolicySet.from_sources(
         {
             "a.cedar": '@id("no-drop") @advice("File a ticket.") forbid (principal, action, resource);'
@@ -16,7 +21,7 @@ def test_denial_names_leaf_resource_policies_and_the_next_step(make_resource):
     assert two.policies == ("no-drop", "no-more")
 
 
-def test_denial_of_what_cannot_be_placed_shows_it_escaped_and_short():
+def test_denial_of_what_cannot_be_placed_shows_it_escaped_and_short() -> None:
     answer = replies.unknown_action("\x1b[2J" + "x" * 500, "h")
 
     assert answer.reason.isprintable()

@@ -1,19 +1,24 @@
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from interlock.core.decision import Allow, Deny, Hold
 from interlock.core.principal import PrincipalKind
-from interlock.policy import Decider, PolicySet
+from interlock.policy import Context, Decider, PolicySet
 from interlock.policy.starting import starter_policies
+
+Make = Callable[..., Any]
+
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "policies" / "examples"
 
 
 @pytest.fixture(scope="module")
-def starter():
+def starter() -> Decider:
     return Decider(PolicySet.from_sources(starter_policies()))
 
 
@@ -40,8 +45,17 @@ def starter():
 )
 @pytest.mark.parametrize("kind", [PrincipalKind.AGENT, PrincipalKind.WORKLOAD])
 def test_agent_under_the_starter_policies(
-    starter, make_principal, make_resource, make_action, context, kind, groups, leaves, facts, expected
-):
+    starter: Decider,
+    make_principal: Make,
+    make_resource: Make,
+    make_action: Make,
+    context: Context,
+    kind: PrincipalKind,
+    groups: tuple[str, ...],
+    leaves: tuple[str, ...],
+    facts: dict[str, Any],
+    expected: type,
+) -> None:
     principal = make_principal(*groups, kind=kind)
     answer = starter.decide(principal, make_action(*leaves, **facts), make_resource(), context)
 
@@ -51,8 +65,8 @@ def test_agent_under_the_starter_policies(
 
 
 def test_person_under_the_starter_policies_gives_a_reason_and_waits(
-    starter, make_principal, make_resource, make_action, context
-):
+    starter: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     ann = make_principal("writers", kind=PrincipalKind.HUMAN, subject="ann")
     why = make_principal("writers", kind=PrincipalKind.HUMAN, subject="ann", reason="TICKET-1")
     drop = make_action("destroy/postgres.drop_table")
@@ -62,7 +76,9 @@ def test_person_under_the_starter_policies_gives_a_reason_and_waits(
     assert isinstance(starter.decide(why, drop, make_resource(), context), Hold)
 
 
-def test_permit_all_example_permits_even_what_was_not_understood(make_principal, make_resource, make_action, context):
+def test_permit_all_example_permits_even_what_was_not_understood(
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
     sources = {p.name: p.read_text() for p in (EXAMPLES / "permit-all").glob("*.cedar")}
     everything = Decider(PolicySet.from_sources(sources))
 
@@ -71,13 +87,13 @@ def test_permit_all_example_permits_even_what_was_not_understood(make_principal,
 
 
 @pytest.mark.parametrize("folder", sorted(p.name for p in EXAMPLES.iterdir()))
-def test_every_example_loads(folder):
+def test_every_example_loads(folder: str) -> None:
     sources = {path.name: path.read_text() for path in (EXAMPLES / folder).glob("*.cedar")}
 
     assert PolicySet.from_sources(sources).rules
 
 
-def test_starter_policies_and_schema_are_package_data():
+def test_starter_policies_and_schema_are_package_data() -> None:
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
 
     assert {"*.cedar", "*.cedarschema"} <= set(data)
