@@ -190,7 +190,11 @@ def _listener(table: Table, protocol: str, gateway: GatewayConfig) -> ListenerCo
     tls: ListenerTls | None = None
     if table.has("tls"):
         files = table.table("tls")
-        tls = ListenerTls(certificate=files.path("certificate"), key=files.path("key"))
+        tls = ListenerTls(
+            certificate=files.path("certificate"),
+            key=files.path("key"),
+            ca=files.path("ca") if files.has("ca") else None,
+        )
         files.finish()
     if table.has("plaintext"):
         _verify_plaintext(table, address, gateway, has_tls=tls is not None)

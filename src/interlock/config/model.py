@@ -173,6 +173,8 @@ class ListenerTls:
 
     certificate: Path
     key: Path
+    ca: Path | None = None
+    """The authority that clients should trust, as ``interlock connect`` tells them; None = the system's."""
 
 
 @dataclass(frozen=True, slots=True)
