@@ -1,7 +1,8 @@
 """PROVE: what happened becomes entries, entries become an append-only log, payloads become encrypted recordings.
 
-    journal (worker) -> Sealed(entry, payload) -> client (worker) ~ kernel socket ~ recorder (own process) -> log/ + recordings/
-                                                                                   reading (operators) <-
+    journal -> Sealed(entry, payload) -> client ~ kernel's socket buffer ~ recorder -> log/, recordings/, keys/
+    (worker)                            (worker)   (held by supervisor)   (own process)         |
+                                                                                    reading (operators)
 
 An entry is small, canonical and carries no linkable hash of anybody's data; what was said and answered is a payload,
 committed to by a salted hash. The socket between worker and recorder is held open by the supervisor: a frame that is

@@ -154,7 +154,8 @@ class RecorderClient:
         """Record an entry and its payload and wait until both are on disk.
 
         Raises:
-            AuditUnavailable: the recorder refuses, or gave no answer in time. What the entry stands for must not happen.
+            AuditUnavailable: the recorder refuses, or gave no answer in time: what the entry stands for must not
+                happen.
         """
         if self._refusal is not None and not self._is_queued(entry):
             self.drop(entry)
@@ -326,7 +327,7 @@ class RecorderClient:
         self._arm()
 
     def _has_room(self, size: int) -> bool:
-        """True if the kernel's buffer surely takes ``size`` bytes now: at most one and a half times that is accounted."""
+        """True if the kernel's buffer surely takes ``size`` bytes now; it accounts up to twice that."""
         if not sys.platform.startswith("linux"):
             return True
         (used,) = struct.unpack("i", fcntl.ioctl(self._sock, _SIOCOUTQ, b"\0\0\0\0"))

@@ -106,9 +106,8 @@ def encode_frames(seq: int, entry: bytes, payload: bytes, *, urgent: bool = Fals
     start = route_length(payload)
     more = with_kind(payload[:start], PayloadKind.MORE)
     view = memoryview(payload)
-    chunks = [payload[: start + MAX_CONTENT_BYTES]]
-    for at in range(start + MAX_CONTENT_BYTES, len(payload), MAX_CONTENT_BYTES):
-        chunks.append(b"".join((more, view[at : at + MAX_CONTENT_BYTES])))
+    rest = range(start + MAX_CONTENT_BYTES, len(payload), MAX_CONTENT_BYTES)
+    chunks = [payload[: rest.start], *(b"".join((more, view[at : at + MAX_CONTENT_BYTES])) for at in rest)]
     last = len(chunks) - 1
     return [
         encode_frame(seq + at, entry if at == last else b"", chunk, flags if at == last else 0)
@@ -149,8 +148,8 @@ def decode_notice(data: bytes) -> tuple[Notice, int, int]:
 def decode_frames(buffer: memoryview, after: int, *, fresh: bool = False) -> Decoded:
     """Decode all whole frames at the start of ``buffer``; the first must be number ``after`` + 1.
 
-    Trust: none; the worker may be hostile. With ``fresh`` the first may have a lower number, and what has a number up to
-    ``after`` is skipped. A wrong frame is the last thing that is looked at; the frames before it are good.
+    Trust: none; the worker may be hostile. With ``fresh`` the first may have a lower number, and what has a number up
+    to ``after`` is skipped. A wrong frame is the last thing that is looked at; the frames before it are good.
     """
     entries: list[memoryview] = []
     groups: dict[bytes, Group] = {}
@@ -233,7 +232,7 @@ def stored_frames(data: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def resynchronise(buffer: memoryview, after: int) -> int:
-    """The offset of the first whole frame that may follow ``after``: for the first bytes after a recorder died consuming.
+    """The offset of the first whole frame: for the first bytes after a recorder died while it consumed.
 
     What is skipped is the rest of frames that are in the log already, because consuming comes last.
     """

@@ -285,9 +285,7 @@ class SessionJournal:
             self._seq,
         )
         if len(data) > MAX_ENTRY_BYTES:
-            return self._cut(
-                decode(data), PayloadKind.REQUEST, salt, bytes.fromhex(action.digest), action.payload
-            )
+            return self._cut(decode(data), PayloadKind.REQUEST, salt, bytes.fromhex(action.digest), action.payload)
         self._prev = hexlify(sha256(data).digest())
         encoded = identifier.encode()
         return data, b"".join((b"%b%c%b\1" % (self._route, len(encoded), encoded), content))
@@ -445,7 +443,7 @@ class SessionJournal:
         return leaf, route(self._id, entry.action, kind) + content
 
     def _chained(self, entry: Entry) -> Entry:
-        """The entry with the session's constant parts, its numbers and times; an outcome's intent says who and on what."""
+        """The entry with the session's constant parts (an outcome's are in its intent), numbers and times."""
         self._seq += 1
         told = entry.type == "outcome"
         return msgspec.structs.replace(

@@ -1,13 +1,13 @@
 """Keys of recordings: one key-encryption key, and for each session in each recordings file a key of its own.
 
 ``keys/recordings.kek`` is 32 random bytes, mode 0600. ``keys/00000001.keys`` holds the wrapped keys of
-``recordings/00000001.rec``: apart from the recordings, so that destroying a key destroys what it opens, wherever copies of the
-recording are, and pruning a recordings file prunes its keys.
+``recordings/00000001.rec``: apart from the recordings, so that destroying a key destroys what it opens, wherever copies
+of the recording are, and pruning a recordings file prunes its keys.
 
-Layout of a record: 4s magic, u8 length and session id, 32s key id, 12s nonce, 48s wrapped key, u32 CRC-32 of all before.
-Wrapping is AES-256-GCM under the key-encryption key with the file's number, session and key id as associated data. The key
-id is a hash of the key, so a recording can't be opened with a second key that someone made to fit (GCM alone does not
-commit to its key).
+Layout of a record: 4s magic, u8 length and session id, 32s key id, 12s nonce, 48s wrapped key, u32 CRC-32 of the rest.
+Wrapping is AES-256-GCM under the key-encryption key with the file's number, session and key id as associated data. The
+key id is a hash of the key, so a recording can't be opened with a second key that someone made to fit (GCM alone does
+not commit to its key).
 """
 
 import hashlib

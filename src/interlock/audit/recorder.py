@@ -1,11 +1,11 @@
 """The recorder: the one process that owns the log. ``python -m interlock.audit.recorder --config-fd N``.
 
-One round, over all channels: peek what a worker's socket holds, write it, sync the files once, and only then take exactly
-those bytes out of the sockets and tell whoever waits. If we crash anywhere before the last step, the bytes are still
-in the socket that the supervisor holds, and the next run drops what the log has already (by channel and seq).
+One round, over all channels: peek what a worker's socket holds, write it, sync the files once, and only then take
+exactly those bytes out of the sockets and tell whoever waits. If we crash anywhere before the last step, the bytes are
+still in the socket that the supervisor holds, and the next run drops what the log has already (by channel and seq).
 
-When the disk is full the reserve is released, the refusal is recorded and told to all workers, and what was
-recorded (sits in the sockets) still goes to the log. Nothing is consumed that isn't on disk.
+When the disk is full the reserve is released, the refusal is recorded and told to all workers, and what was recorded
+(sits in the sockets) still goes to the log. Nothing is consumed that isn't on disk.
 """
 
 import argparse
@@ -428,7 +428,7 @@ class Recorder:
             self._control = None
             return
         message = json.loads(data)
-        if message.get("do") == "add" and len(fds) == 2:  # noqa: PLR2004 - socket and kick pipe
+        if message.get("do") == "add" and len(fds) == 2:
             self.add(socket.socket(fileno=fds[0]), fds[1], int(message["channel"], 16), str(message["worker"]))
             return
         for fd in fds:
@@ -479,7 +479,7 @@ def read_config(fd: int) -> RecorderConfig:
     Raises:
         msgspec.MsgspecError: it isn't one.
     """
-    with open(fd, "rb") as file:  # noqa: PTH123 - an inherited descriptor
+    with open(fd, "rb") as file:
         return msgspec.json.decode(file.read(), type=RecorderConfig)
 
 

@@ -1,8 +1,8 @@
 """The recordings' files: ``recordings/00000001.rec`` with what was said and answered, encrypted for each session.
 
 Layout of a file: header as in the log's (magic ``ILKREC1``), then records.
-Layout of a record: 4s magic, u32 CRC-32 of the rest of the head, u32 body length, u32 plain length, u8 flags (1 = zstd),
-u64 index, u64 channel, u64 first seq, u64 last seq, u64 at (microseconds UTC), 32s key id, body.
+Layout of a record: 4s magic, u32 CRC-32 of the rest of the head, u32 body length, u32 plain length, u8 flags
+(1 = zstd), u64 index, u64 channel, u64 first seq, u64 last seq, u64 at (microseconds UTC), 32s key id, body.
 The body is AES-256-GCM of the session's frames of one round (headers and payloads as in ``framing.py``), one after
 another, compressed if that helps. Nonce: the record's index in the file, which never repeats under a key, because a key
 belongs to one session in one file, a file to one run of the recorder, and an index is never given out twice, not even

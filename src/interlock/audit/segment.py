@@ -4,14 +4,13 @@ Layout of a file: 8 bytes magic, u32 length and header (canonical JSON), u32 CRC
 Layout of a batch: 4s magic, u32 CRC-32 of all that follows, u32 body length, u32 entries, u64 channel, u64 last seq,
 body: u16 length and entry, for each.
 
-A batch is what one channel had in one round of the recorder: it is wholly there or not at all, and its last seq says up to
-where that channel's socket is already in the log. The header of the next file says how long this one is and its
+A batch is what one channel had in one round of the recorder: it is wholly there or not at all, and its last seq says
+up to where that channel's socket is already in the log. The header of the next file says how long this one is and its
 digest; only the last file's end is found by reading. A CRC finds accidents; proof against people is the digests'
 and, later, the tree's work.
 """
 
 import hashlib
-import os
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ _BATCH: Final = struct.Struct(">4sI")
 _BATCH_REST: Final = struct.Struct(">IIQQ")
 BATCH_BYTES: Final = _BATCH.size + _BATCH_REST.size
 MAX_BATCH_BYTES: Final = 32 * 1024 * 1024
-_MAX_HEADER_BYTES: Final = 1024 * 1024
+MAX_HEADER_BYTES: Final = 1024 * 1024
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,7 +173,7 @@ def decode_header(magic: bytes, data: memoryview) -> tuple[bytes, int] | None:
         return None
     (length,) = _LENGTH.unpack_from(data, len(magic))
     end = start + length + 4
-    if length > _MAX_HEADER_BYTES or len(data) < end:
+    if length > MAX_HEADER_BYTES or len(data) < end:
         return None
     body = bytes(data[start : start + length])
     return (body, end) if _LENGTH.unpack_from(data, start + length)[0] == zlib.crc32(body) else None
@@ -240,7 +239,7 @@ def scan(path: Path) -> Scan:
 def numbered(directory: Path, suffix: str) -> list[tuple[int, Path]]:
     """The numbered files of a directory, in order."""
     try:
-        names = os.listdir(directory)
+        names = [path.name for path in directory.iterdir()]
     except FileNotFoundError:
         return []
     stems = ((name.removesuffix(suffix), name) for name in names if name.endswith(suffix))

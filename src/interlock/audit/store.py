@@ -6,8 +6,8 @@
     data/keys/                       their keys (keys.py)
     data/log/reserve                 space to record that the disk is full
 
-What was written is nothing until ``commit`` returned. If a write fails, ``rollback``; if a sync fails, ``renew``: a file
-whose sync failed is never used again, because the kernel may have dropped what it couldn't write. A run of the
+What was written is nothing until ``commit`` returned. If a write fails, ``rollback``; if a sync fails, ``renew``: a
+file whose sync failed is never used again, because the kernel may have dropped what it couldn't write. A run of the
 recorder never appends to a file of an earlier run.
 """
 
@@ -33,7 +33,7 @@ RECORDING_SUFFIX: Final = ".rec"
 KEYS_SUFFIX: Final = ".keys"
 
 
-class LogLocked(Exception):  # noqa: N818 - a state, told to the operator
+class LogLocked(Exception):
     """Another recorder owns this log."""
 
 
@@ -95,6 +95,7 @@ class Store:
         self._previous = ""
         self._previous_bytes = 0
         self._recording_number = 0
+        self._named = False
         self._kek = b""
 
     def lock(self) -> None:
@@ -158,7 +159,8 @@ class Store:
         path = self._log / file_name(header.number, SEGMENT_SUFFIX)
         self._segment = SegmentWriter(self._disk, path, header)
         self._number = header.number
-        self._disk.sync_directory(self._log)
+        self._named = False
+        self._sync_names()
 
     def append(
         self, channel: int, last_seq: int, entries: Sequence[bytes | memoryview], groups: Mapping[bytes, Group]
@@ -176,6 +178,8 @@ class Store:
         if self._recording is not None:
             self._recording.sync()
         self._open_segment().sync()
+        if not self._named:
+            self._sync_names()
 
     def rollback(self) -> None:
         """Cut off what isn't committed."""
@@ -281,9 +285,15 @@ class Store:
             except OSError:
                 keys.close()
                 raise
-            self._disk.sync_directory(self._keys)
-            self._disk.sync_directory(self._recordings)
+            self._named = False
         return self._recording
+
+    def _sync_names(self) -> None:
+        """The names of new files are on disk too."""
+        self._disk.sync_directory(self._keys)
+        self._disk.sync_directory(self._recordings)
+        self._disk.sync_directory(self._log)
+        self._named = True
 
     def _end_recording(self) -> None:
         if self._recording is not None:

@@ -56,9 +56,7 @@ def intent_template(
 
 
 def outcome_template(*, session_id: str, by: msgspec.Raw) -> bytes:
-    """A good outcome; holes: action id (JSON), at, bytes (member or nothing), mono, payload, prev,
-    rows (member or nothing), seq, session seq, tag (member or nothing).
-    """
+    """A good outcome; holes: action id, at, bytes, mono, payload, prev, rows, seq, session seq, tag."""
     return b"".join(
         (
             b'{"action":%b,"at":%d,',
