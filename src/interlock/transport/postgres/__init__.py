@@ -1,0 +1,1 @@
+"""PostgreSQL's part of MOVE: its prelude on a raw socket, its login to an upstream, its catalogue connection."""
