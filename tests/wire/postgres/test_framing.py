@@ -15,6 +15,7 @@ from interlock.wire.postgres.framing import (
     Item,
     Oversized,
     Run,
+    authentication_limits,
     client_limits,
     client_reader,
     scan_run,
@@ -163,6 +164,20 @@ def test_rest_is_handed_on_between_messages() -> None:
     assert reader.buffered == 0
     reader.feed(message(b"Z", b"I"))
     assert isinstance(reader.next_item(), Frame)
+
+
+def test_stranger_is_refused_a_large_message_from_its_header_and_a_known_client_is_not_T1() -> None:
+    password, query = message(b"p", b"x\0"), message(b"Q", b"SELECT 1\0")
+    reader = FrameReader(authentication_limits(), from_client=True)
+    reader.feed(password + query)
+    assert [item.kind for item in (reader.next_item(),) if item] == [ord("p")]
+    reader.use(client_limits(100))
+    assert [item.kind for item in take_all(reader)] == [ord("Q")]
+    reader.feed(query[:7])
+    assert reader.next_item() is None
+    reader.use(authentication_limits())
+    with pytest.raises(ClientProtocolError, match="unknown message kind"):
+        reader.next_item()
 
 
 def test_limits_of_another_shape_are_refused() -> None:

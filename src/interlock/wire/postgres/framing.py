@@ -165,6 +165,17 @@ def client_limits(max_body: int) -> list[int]:
     return limits
 
 
+def authentication_limits() -> list[int]:
+    """Limits for a client that nobody has authenticated: a password or SASL message, or Terminate, nothing else.
+
+    Another kind is refused from its first five bytes, so that a stranger can't make us hold a large message.
+    """
+    limits = [UNKNOWN] * 256
+    limits[ord("p")] = AUTHENTICATION_BODY
+    limits[ord("X")] = SMALL_BODY
+    return limits
+
+
 def upstream_limits(max_body: int) -> list[int]:
     """Limits for each kind that a server may send, ``max_body`` for all but rows and COPY data."""
     limits = [UNKNOWN] * 256
@@ -184,10 +195,7 @@ class FrameReader:
     """
 
     def __init__(self, limits: list[int], *, from_client: bool, stream_above: int = STREAM_ABOVE) -> None:
-        if len(limits) != 256:
-            msg = "limits has one entry for each of 256 kinds"
-            raise ValueError(msg)
-        self._limits: Final = limits
+        self._limits: list[int] = []
         self._from_client: Final = from_client
         self._stream_above: i64 = stream_above
         self._buffer = b""
@@ -198,11 +206,20 @@ class FrameReader:
         self._passing_kind: i64 = 0
         self._dropping: i64 = 0  # bytes of an oversized body still to come
         self._error: ProtocolError | None = None
+        self.use(limits)
 
     @property
     def buffered(self) -> int:
         """Bytes fed and not yet taken."""
         return int(len(self._buffer) - self._position + len(self._more))
+
+    def use(self, limits: list[int]) -> None:
+        """Read under these limits from the next item on, as when a client has been authenticated."""
+        if len(limits) != 256:
+            msg = "limits has one entry for each of 256 kinds"
+            raise ValueError(msg)
+        self._limits = limits
+        self._needed = 5
 
     def feed(self, data: bytes) -> None:
         """Append bytes as they arrived."""
@@ -264,7 +281,7 @@ class FrameReader:
             self._dropping = length - 4
             self._needed = 5
             return Oversized(int(kind), int(length - 4), int(limit))
-        end: i64 = start + 1 + length
+        if kind == 0x64 or (kind == 0x44 and not self._from_client):  # a client's D is Describe
         if kind == 0x44 or kind == 0x64:  # noqa: PLR1714 - a set would box the i64
             largest: i64 = self._stream_above
             if length - 4 > largest:
