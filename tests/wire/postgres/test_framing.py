@@ -72,6 +72,16 @@ def test_frame_gives_its_body_without_the_header() -> None:
     assert reader.buffered == 0
 
 
+def test_kinds_that_run_are_rows_from_the_upstream_and_copy_data_from_either() -> None:
+    describe, data = message(b"D", b"S\0"), message(b"d", b"x")
+    assert [type(item) for item in read(client_reader(max_body=100), describe * 2 + data * 2, 1000)] == [
+        Frame,
+        Frame,
+        Run,
+    ]
+    assert [type(item) for item in read(upstream_reader(max_body=100), describe * 2 + data * 2, 1000)] == [Run, Run]
+
+
 def test_rows_in_sight_come_as_one_run_that_ends_at_another_kind() -> None:
     row = message(b"D", b"\0\x01\0\0\0\x01x")
     items = read(upstream_reader(max_body=100), row * 3 + message(b"C", b"SELECT 3\0") + row + row[:-1], 1000)
@@ -251,3 +261,13 @@ def test_items_say_in_logs_what_they_are_and_never_their_content() -> None:
         "Chunk('d', 6 bytes, starts=True, ends=False)",
         "Oversized('Q', 9 bytes, limit=8)",
     ]
+
+
+def test_a_clients_describe_is_a_message_of_its_own_and_no_row() -> None:
+    reader = client_reader(max_body=1000)
+    describe = b"D\0\0\0\x06P\0"
+    reader.feed(describe * 2)
+    for _ in range(2):
+        item = reader.next_item()
+        assert isinstance(item, Frame)
+        assert item.raw == describe

@@ -281,8 +281,8 @@ class FrameReader:
             self._dropping = length - 4
             self._needed = 5
             return Oversized(int(kind), int(length - 4), int(limit))
+        end: i64 = start + 1 + length
         if kind == 0x64 or (kind == 0x44 and not self._from_client):  # a client's D is Describe
-        if kind == 0x44 or kind == 0x64:  # noqa: PLR1714 - a set would box the i64
             largest: i64 = self._stream_above
             if length - 4 > largest:
                 self._passing = length + 1
