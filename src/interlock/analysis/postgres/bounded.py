@@ -112,7 +112,12 @@ def _comparison_narrows(node: Node, target: Target, *, negated: bool, qualified:
         return False
     if kind in ("AEXPR_IN", "AEXPR_OP_ANY", "AEXPR_OP_ALL") and _holds(right, left):
         return False
-    if kind in ("AEXPR_OP_ANY", "AEXPR_OP_ALL") and right and "SubLink" in right and _whole_table(right["SubLink"], target):
+    if (
+        kind in ("AEXPR_OP_ANY", "AEXPR_OP_ALL")
+        and right
+        and "SubLink" in right
+        and _whole_table(right["SubLink"], target)
+    ):
         return False
     return _once(whole, target, qualified=qualified)
 
@@ -156,7 +161,9 @@ def _sublink_narrows(node: Node, target: Target, *, negated: bool, qualified: bo
 
 def _whole_table(sublink: Node, target: Target) -> bool:
     select = sublink.get("subselect", {}).get("SelectStmt", {})
-    if any(select.get(clause) for clause in ("whereClause", "limitCount", "havingClause", "groupClause", "limitOffset")):
+    if any(
+        select.get(clause) for clause in ("whereClause", "limitCount", "havingClause", "groupClause", "limitOffset")
+    ):
         inside = Target({"relname": target.name}, select.get("fromClause", []))
         return "whereClause" in select and not narrows(select["whereClause"], inside)
     if "larg" in select:
@@ -214,7 +221,11 @@ def _key(arm: Node, *, negated: bool) -> bytes:
             elif operator in (">", ">="):
                 left, right, operator = right, left, {">": "<", ">=": "<="}[operator]
             return b"\0".join((operator.encode(), left, right))
-    if kind == "A_Expr" and len(node.get("name", ())) == 1 and node["kind"] in ("AEXPR_LIKE", "AEXPR_ILIKE", "AEXPR_IN"):
+    if (
+        kind == "A_Expr"
+        and len(node.get("name", ())) == 1
+        and node["kind"] in ("AEXPR_LIKE", "AEXPR_ILIKE", "AEXPR_IN")
+    ):
         operator = node["name"][0]["String"]["sval"]
         plain = operator in ("~~", "~~*", "=")
         return b"\0".join((str(plain != negated).encode(), _shape(node.get("lexpr")), _shape(node.get("rexpr"))))
@@ -243,7 +254,9 @@ def _strip(item: Any, depth: int) -> Any:
     if isinstance(item, dict):
         if "ColumnRef" in item:
             return {"ColumnRef": item["ColumnRef"].get("fields", [])[-1:]}
-        return {key: _strip(value, depth + 1) for key, value in item.items() if "location" not in key and "list_" not in key}
+        return {
+            key: _strip(value, depth + 1) for key, value in item.items() if "location" not in key and "list_" not in key
+        }
     return item
 
 
@@ -300,7 +313,9 @@ def _is_condition(node: Node | None) -> bool:
     ((kind, body),) = node.items()
     if kind == "A_Expr":
         operator = body["name"][-1].get("String", {}).get("sval", "") if body.get("name") else ""
-        return body["kind"] != "AEXPR_NULLIF" and (body["kind"] != "AEXPR_OP" or operator in _COMPARISONS or operator in _REGEX)
+        return body["kind"] != "AEXPR_NULLIF" and (
+            body["kind"] != "AEXPR_OP" or operator in _COMPARISONS or operator in _REGEX
+        )
     if kind == "SubLink":
         return bool(body["subLinkType"] in ("EXISTS_SUBLINK", "ANY_SUBLINK", "ALL_SUBLINK"))
     return kind in ("BoolExpr", "NullTest", "BooleanTest")
@@ -309,4 +324,7 @@ def _is_condition(node: Node | None) -> bool:
 def _is_zero_product(node: Node) -> bool:
     if node["kind"] != "AEXPR_OP" or node["name"][-1].get("String", {}).get("sval") != "*":
         return False
-    return any("A_Const" in (side or {}) and side["A_Const"].get("ival") == {} for side in (node.get("lexpr"), node.get("rexpr")))
+    return any(
+        "A_Const" in (side or {}) and side["A_Const"].get("ival") == {}
+        for side in (node.get("lexpr"), node.get("rexpr"))
+    )

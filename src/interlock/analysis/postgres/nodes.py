@@ -89,17 +89,17 @@ TYPED_FIELDS_OF: Final = {
 
 PLAIN: Final = frozenset(
     """
-    AccessPriv Alias ATAlterConstraint A_ArrayExpr A_Indices A_Indirection A_Star BitString BoolExpr Boolean
+    AccessPriv Alias ATAlterConstraint A_ArrayExpr A_Indices A_Star BitString BoolExpr Boolean
     BooleanTest CTECycleClause CTESearchClause CaseExpr CaseWhen CoalesceExpr CollateClause ColumnDef Constraint
     CreateOpClassItem CurrentOfExpr DefElem Float FunctionParameter GroupingFunc GroupingSet IndexElem InferClause
-    Integer JoinExpr JsonAggConstructor JsonArgument JsonArrayAgg JsonArrayConstructor JsonArrayQueryConstructor
-    JsonBehavior JsonFormat JsonFuncExpr JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor JsonOutput
-    JsonParseExpr JsonReturning JsonScalarExpr JsonSerializeExpr JsonTable JsonTableColumn JsonTablePathSpec
+    Integer JsonAggConstructor JsonArgument JsonArrayAgg JsonArrayConstructor JsonArrayQueryConstructor
+    JsonBehavior JsonFormat JsonFuncExpr JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor 
+    JsonParseExpr JsonReturning JsonScalarExpr JsonSerializeExpr JsonTable JsonTablePathSpec
     JsonValueExpr List MergeSupportFunc MinMaxExpr MultiAssignRef NamedArgExpr NullTest ObjectWithArgs
-    OnConflictClause PartitionBoundSpec PartitionElem PartitionRangeDatum PartitionSpec PublicationObjSpec
-    PublicationTable RangeFunction RangeSubselect RangeTableFunc RangeTableFuncCol ReplicaIdentityStmt ReturnStmt
-    ReturningClause ReturningOption RowExpr SQLValueFunction SetToDefault SortBy StatsElem String TableLikeClause
-    TriggerTransition VacuumRelation WindowDef XmlExpr XmlSerialize
+    PartitionBoundSpec PartitionElem PartitionRangeDatum PartitionSpec PublicationObjSpec
+    PublicationTable RangeFunction RangeSubselect RangeTableFunc ReplicaIdentityStmt ReturnStmt
+    ReturningClause ReturningOption RowExpr SQLValueFunction SetToDefault StatsElem String TableLikeClause
+    TriggerTransition VacuumRelation WindowDef XmlExpr 
     """.split()
 )
 

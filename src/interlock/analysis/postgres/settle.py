@@ -146,6 +146,9 @@ class _Join:
             self.functions.add(text)
         if call.kind in _FACT_ONLY:
             return
+        if call.kind == "attribute":
+            self._judge_attribute(call.name, kind)
+            return
         if self.catalogue is not None:
             judgement = self.catalogue.judge(call.name, call.kind, call.argument_count, self.dirty)
         else:
@@ -157,6 +160,13 @@ class _Join:
         if effect == "execute":
             self.unresolved.add(text if call.kind in ("function", "setting") else f"{call.kind} {text}")
             self.lifts_read_only = True
+
+    def _judge_attribute(self, name: Name, kind: str) -> None:
+        """Judge ``a.b``: a column, unless a user's function of one argument has that name, or may have."""
+        if self.catalogue is None:
+            return
+        if self.dirty or self.catalogue.judge(name, "function", 1, False).candidates:
+            self._runs((f"attribute {name[0]}",), kind)
 
     def _runs(self, functions: Iterable[str], kind: str) -> None:
         for name in functions:

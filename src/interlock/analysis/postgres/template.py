@@ -11,8 +11,7 @@ from typing import Final
 MAX_TEMPLATE_CHARACTERS: Final = 4096
 
 _STRING = re.compile(r"'[^'\\]*'")
-_INTEGER = re.compile(r"(?<![\w.$])[0-9]{1,9}(?![\w.])", re.ASCII)
-_AMBIGUOUS = re.compile(r'["$\\]|--|/\*')
+_INTEGER = re.compile(r"\b(?<![.$])[0-9]{1,9}\b(?!\.)", re.ASCII)
 
 
 def shape_of(text: str) -> str | None:
@@ -26,7 +25,7 @@ def shape_of(text: str) -> str | None:
     shape = text
     if "'" in text:
         shape, strings = _STRING.subn("''", text)
-    if _AMBIGUOUS.search(shape) is not None:
+    if '"' in shape or "$" in shape or "\\" in shape or "--" in shape or "/*" in shape:
         return None
     shape, integers = _INTEGER.subn("0", shape)
     return shape if strings or integers else None

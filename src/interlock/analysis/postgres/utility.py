@@ -383,7 +383,10 @@ def on_alter_table(walk: Walk, node: Node, scope: Scope) -> None:
             walk.give_up()
         if "PartitionCmd" in definition:
             _note(walk, "alters", "table", object_name(definition["PartitionCmd"].get("name")))
-            walk.push(definition["PartitionCmd"].get("bound") and {"PartitionBoundSpec": definition["PartitionCmd"]["bound"]}, scope)
+            walk.push(
+                definition["PartitionCmd"].get("bound") and {"PartitionBoundSpec": definition["PartitionCmd"]["bound"]},
+                scope,
+            )
         elif "RangeVar" in definition:
             _note(walk, "alters", "table", object_name(definition))
         else:
@@ -410,7 +413,10 @@ def on_truncate(walk: Walk, node: Node, scope: Scope) -> None:
 
 def on_rename(walk: Walk, node: Node, scope: Scope) -> None:
     renamed = node["renameType"]
-    walk.does("admin" if renamed in ("OBJECT_ROLE", "OBJECT_DATABASE", "OBJECT_POLICY", "OBJECT_TABLESPACE") else "schema", "rename")
+    walk.does(
+        "admin" if renamed in ("OBJECT_ROLE", "OBJECT_DATABASE", "OBJECT_POLICY", "OBJECT_TABLESPACE") else "schema",
+        "rename",
+    )
     walk.changes_catalogue = True
     name = object_name(node.get("relation", node.get("object"))) or node.get("subname", "")
     if renamed == "OBJECT_ROLE":
@@ -530,7 +536,9 @@ def record_setting(walk: Walk, node: Node, *, acts: bool) -> None:
             characteristic = option.get("defname", "")
             if name == "SESSION CHARACTERISTICS":
                 characteristic = "default_" + characteristic
-            assignments.append((characteristic, _boolean_text(characteristic, option), name != "SESSION CHARACTERISTICS"))
+            assignments.append(
+                (characteristic, _boolean_text(characteristic, option), name != "SESSION CHARACTERISTICS")
+            )
         if name == "TRANSACTION SNAPSHOT":
             assignments.append(("transaction_snapshot", "", True))
     elif kind == "VAR_SET_VALUE":

@@ -447,7 +447,7 @@ def on_function(walk: Walk, node: Node, scope: Scope) -> None:
             is_local = local.strip().lower() in ("t", "true", "on", "yes", "1")
             walk.assign((setting.lower(), value, is_local))
         else:
-            walk.calls.add((name, len(args), "function"))
+            walk.calls.add((name, len(args), "setting"))
             walk.sets.append(("*", None, False))
             walk.lifts_read_only = True
             walk.does("execute", "set")
