@@ -60,7 +60,7 @@ def verify_registered(token: SignedToken, expected: Expectations, now: datetime)
         AuthenticationError: one of them isn't exactly as expected.
     """
     claims = token.claims
-    if token.type not in {kind.lower() for kind in expected.types}:
+    if token.envelope.type not in {kind.lower() for kind in expected.types}:
         refuse("is of another type")
     for name, kind in _OTHER_KINDS.items():
         if name in claims:
@@ -74,7 +74,7 @@ def verify_registered(token: SignedToken, expected: Expectations, now: datetime)
     return Registered(
         subject=_read_subject(claims),
         expires_at=_verify_times(claims, expected, now),
-        token_id=read_text(claims, "jti") or "sha256:" + hashlib.sha256(token.signed).hexdigest(),
+        token_id=read_text(claims, "jti") or "sha256:" + hashlib.sha256(token.envelope.signed).hexdigest(),
         actors=_decode_actors(claims),
     )
 

@@ -122,7 +122,7 @@ class DevelopmentVerifier:
         Raises:
             AuthenticationError: any of it isn't as ``issue_development_token`` makes it.
         """
-        self._keys.verify_signature(token, ("EdDSA",))
+        self._keys.verify_signature(token.envelope, ("EdDSA",))
         registered = verify_registered(token, self._expected, now)
         try:
             said = msgspec.convert(token.claims.get(_NAMESPACE), _Said)

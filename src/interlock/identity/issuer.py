@@ -40,8 +40,8 @@ class IssuerVerifier:
         Raises:
             AuthenticationError: any of it isn't as it must be.
         """
-        keys = await self._keys.keys_for(token.kid, now)
-        keys.verify_signature(token, self._config.algorithms)
+        keys = await self._keys.keys_for(token.envelope.kid, now)
+        keys.verify_signature(token.envelope, self._config.algorithms)
         registered = verify_registered(token, self._expected, now)
         return self._map(token.claims, registered)
 

@@ -76,7 +76,7 @@ class JwksSource:
         Raises:
             AuthenticationError: there are no keys, or none young enough.
         """
-        if self._wants_fetch(kid, now):
+        if self._wants_fetch(kid, now) and not (self._lock.locked() and self._has_key(kid)):
             async with self._lock:
                 if self._wants_fetch(kid, now):
                     await self._refresh(now)
@@ -90,11 +90,14 @@ class JwksSource:
             return False
         if self._keys is None or self._fetched_at is None:
             return True
-        return abs(now - self._fetched_at) > REFRESH_AFTER or (kid is not None and not self._keys.has_kid(kid))
+        return abs(now - self._fetched_at) > REFRESH_AFTER or not self._has_key(kid)
+
+    def _has_key(self, kid: str | None) -> bool:
+        """Whether the set at hand may do for a token of this key id."""
+        return self._keys is not None and (kid is None or self._keys.has_kid(kid))
 
     async def _refresh(self, now: datetime) -> None:
         """Fetch; if that fails the set at hand stays, and nobody tries again for ``RETRY_AFTER``."""
-        self._tried_at = now
         try:
             data = await asyncio.to_thread(self._fetch)
             if len(data) > MAX_JWKS_BYTES:
@@ -102,6 +105,9 @@ class JwksSource:
             keys = KeySet.from_jwks(decode_object(data, "key set"))
         except (OSError, http.client.HTTPException, AuthenticationError):
             return
+        finally:
+            # Only now: whoever comes while the first fetch is under way waits for it.
+            self._tried_at = now
         self._keys = keys
         self._fetched_at = now
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt.algorithms import Algorithm, get_default_algorithms
 
 from interlock.core.errors import AuthenticationError
-from interlock.identity.token import SignedToken, decode_base64url
+from interlock.identity.token import Envelope, decode_base64url
 
 ALGORITHMS: Final = frozenset(
     ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"),
@@ -85,7 +85,7 @@ class KeySet:
         """Whether any usable key has this id; a set without it may be out of date."""
         return kid in self._by_kid
 
-    def verify_signature(self, token: SignedToken, allowed: Iterable[str]) -> None:
+    def verify_signature(self, token: Envelope, allowed: Iterable[str]) -> None:
         """Return only if exactly one key fits the token and that key made its signature.
 
         Raises:
@@ -105,7 +105,7 @@ class KeySet:
             raise AuthenticationError(msg)
 
 
-def _is_signature(name: str, key: Any, token: SignedToken) -> bool:
+def _is_signature(name: str, key: Any, token: Envelope) -> bool:
     expected = (key.key_size + 7) // 8 if isinstance(key, RSAPublicKey) else _SIGNATURE_BYTES[name]
     if len(token.signature) != expected:
         return False

@@ -1,7 +1,7 @@
 """The compact form of a signed token, taken apart strictly and once.
 
 Spec: RFC 7515 (JWS) section 7.1 and RFC 7519 (JWT); RFC 8725 (best practice). Nothing here is verified yet: a
-``SignedToken`` says what the token claims, ``keys`` says whether its signature holds.
+``SignedToken`` says what is claimed, ``keys`` says whether its signature holds.
 """
 
 import base64
@@ -31,16 +31,24 @@ _REFUSED_HEADERS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class SignedToken:
-    """Header, claims, and what was signed; ``claims`` are unverified until the signature was."""
+class Envelope:
+    """What was signed and by which means, whatever it says."""
 
     algorithm: str
     kid: str | None
     type: str
     """``typ``, lower case, without ``application/``; empty if absent."""
-    claims: dict[str, Any] = field(repr=False)
+    payload: bytes = field(repr=False)
     signed: bytes = field(repr=False)
     signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedToken:
+    """An envelope and the claims in it, which are unverified until its signature was."""
+
+    envelope: Envelope
+    claims: dict[str, Any] = field(repr=False)
 
     @property
     def issuer(self) -> str:
@@ -50,21 +58,32 @@ class SignedToken:
 
 
 def decode_token(credential: Secret) -> SignedToken:
+    """Take a signed token apart.
+
+    Trust: from the client, unverified.
+
+    Raises:
+        AuthenticationError: not a compact JWS as ``decode_envelope`` takes it, or its payload isn't a JSON object.
+    """
+    envelope = decode_envelope(credential.reveal())
+    return SignedToken(envelope, decode_object(envelope.payload, "token's claims"))
+
+
+def decode_envelope(text: str) -> Envelope:
     """Take a compact JWS apart.
 
-    Trust: from the client, unverified. Layout: base64url(header) "." base64url(claims) "." base64url(signature), each
+    Trust: from the client, unverified. Layout: base64url(header) "." base64url(payload) "." base64url(signature), each
     in its one canonical spelling without padding.
 
     Raises:
         AuthenticationError: anything but that, or a header that asks for what isn't done here.
     """
-    text = credential.reveal()
     if len(text) > MAX_TOKEN_CHARACTERS:
         _refuse("is longer than allowed")
     parts = text.split(".")
-    if len(parts) != 3 or not all(parts):
+    if len(parts) != 3:
         _refuse("isn't a signed token of three parts")
-    header_bytes, claims_bytes, signature = (decode_base64url(part) for part in parts)
+    header_bytes, payload, signature = (decode_base64url(part) for part in parts)
     header = decode_object(header_bytes, "token's header")
     for name, problem in _REFUSED_HEADERS.items():
         if name in header:
@@ -72,11 +91,11 @@ def decode_token(credential: Secret) -> SignedToken:
     algorithm = header.get("alg")
     if not isinstance(algorithm, str):
         _refuse("names no algorithm")
-    return SignedToken(
+    return Envelope(
         algorithm=algorithm,
         kid=_decode_kid(header),
         type=_decode_type(header),
-        claims=decode_object(claims_bytes, "token's claims"),
+        payload=payload,
         signed=f"{parts[0]}.{parts[1]}".encode("ascii"),
         signature=signature,
     )
