@@ -101,7 +101,12 @@ class DebianPostgres:
     passwords: Mapping[str, str] = {"app": "app's secret", "legacy": "legacy's secret", "dba": "dba's secret"}
 
     def __init__(
-        self, *, settings: Mapping[str, str] | None = None, plaintext: bool = False, log_statements: bool = True
+        self,
+        *,
+        settings: Mapping[str, str] | None = None,
+        plaintext: bool = False,
+        log_statements: bool = True,
+        authentication: str = "scram-sha-256",
     ) -> None:
         self._programs = binaries()
         self.folder = private_folder("interlock-postgres-")
@@ -112,6 +117,7 @@ class DebianPostgres:
         self.authority = Authority(self.folder / "tls")
         self._settings = dict(settings or {})
         self._plaintext = plaintext
+        self._authentication = authentication
         self._log_statements = log_statements
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -272,12 +278,12 @@ class DebianPostgres:
             (self.data / target).chmod(0o600)
             if user is not None:
                 shutil.chown(self.data / target, user)
-        plain = "scram-sha-256" if self._plaintext else "reject"
+        plain = self._authentication if self._plaintext else "reject"
         (self.data / "pg_hba.conf").write_text(
             "local   all         postgres                 trust\n"
             "local   all         all                      scram-sha-256\n"
             "hostssl all         legacy   127.0.0.1/32    md5\n"
-            "hostssl all         all      127.0.0.1/32    scram-sha-256\n"
+            f"hostssl all         all      127.0.0.1/32    {self._authentication}\n"
             f"hostnossl all       all      127.0.0.1/32    {plain}\n"
         )
         settings = {
@@ -285,7 +291,7 @@ class DebianPostgres:
             "port": str(self.port),
             "unix_socket_directories": str(self.folder),
             "ssl": "on",
-            "password_encryption": "scram-sha-256",
+            "password_encryption": self._authentication,
             "max_connections": "200",
             "max_prepared_transactions": "10",
             "fsync": "off",

@@ -186,10 +186,10 @@ class Gateway:
         return json.loads(self.run(*arguments, "--json"))
 
     def token(self, subject: str = "alice", *, kind: str = "human", groups: Sequence[str] = (), **more: str) -> str:
-        """Issue a development token; further keywords are further options (``model_name="..."``)."""
+        """Issue a development token; further keywords are further options (``model="acme/reviewer/3"``)."""
         options = [f"--group={group}" for group in groups]
         options += [f"--{name.replace('_', '-')}={value}" for name, value in more.items()]
-        return self.run("token", "issue", f"--subject={subject}", f"--kind={kind}", *options).strip()
+        return self.run("token", "issue", subject, f"--kind={kind}", *options).strip()
 
     def dsn(self, token: str, *, database: str = "shop", **more: str | int) -> str:
         """Return the connection string of a stock client: the resource as user, the token as password."""
