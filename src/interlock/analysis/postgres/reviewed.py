@@ -142,15 +142,15 @@ VOLATILE_HARMLESS: Final = MappingProxyType(
 )
 """Volatile, and harmless all the same: name -> why."""
 
-EXTENSION_VOLATILE_HARMLESS: Final = frozenset(
-    """
+_EXTENSION_VOLATILE: Final = """
     gen_random_bytes gen_random_uuid gen_salt uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4
     pgp_sym_encrypt pgp_sym_encrypt_bytea pgp_pub_encrypt pgp_pub_encrypt_bytea
-    pg_stat_statements pg_stat_statements_info pgstattuple pgstatindex pgstattuple_approx pg_relpages pg_buffercache_pages
-    pg_buffercache_summary pg_freespace pg_visibility pg_visibility_map pg_visibility_map_summary pgrowlocks
+    pg_stat_statements pg_stat_statements_info pgstattuple pgstatindex pgstattuple_approx pg_relpages
+    pg_buffercache_pages pg_buffercache_summary pg_freespace pg_visibility pg_visibility_map pg_visibility_map_summary
+    pgrowlocks
     normal_rand
-    """.split()
-)
+    """
+EXTENSION_VOLATILE_HARMLESS: Final = frozenset(_EXTENSION_VOLATILE.split())
 """Volatile C functions of PostgreSQL's own extensions that only read or draw a random number.
 
 They count only where an extension brought them and a superuser owns them.
@@ -164,3 +164,19 @@ DANGEROUS_RELATIONS: Final = MappingProxyType(
     }
 )
 """System views that run a dangerous function: view -> function."""
+
+_CALLS_CASTS_TO_JSON: Final = """
+    to_json to_jsonb row_to_json array_to_json json_build_object json_build_array jsonb_build_object jsonb_build_array
+    json_agg jsonb_agg json_agg_strict jsonb_agg_strict json_object_agg jsonb_object_agg json_object_agg_strict
+    jsonb_object_agg_strict json_object_agg_unique jsonb_object_agg_unique json_object_agg_unique_strict
+    jsonb_object_agg_unique_strict
+    """
+CALLS_CASTS_TO_JSON: Final = frozenset(_CALLS_CASTS_TO_JSON.split())
+"""Shipped functions that run a user's cast to json, where the value's type has one."""
+
+_CALLS_TYPE_INPUT: Final = """
+    json_populate_record json_populate_recordset jsonb_populate_record jsonb_populate_recordset json_to_record
+    jsonb_populate_record_valid json_to_recordset jsonb_to_record jsonb_to_recordset
+    """
+CALLS_TYPE_INPUT: Final = frozenset(_CALLS_TYPE_INPUT.split())
+"""Shipped functions that make values of a type given by the call, and so run its domains' checks."""
