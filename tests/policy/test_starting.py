@@ -1,3 +1,4 @@
+import json
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -5,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from interlock.analysis.postgres.analyser import Analyser
+from interlock.analysis.postgres.statement import Analysis
 from interlock.core.decision import Allow, Deny, Hold
 from interlock.core.principal import PrincipalKind
 from interlock.policy import Context, Decider, PolicySet
@@ -74,6 +77,25 @@ def test_person_under_the_starter_policies_gives_a_reason_and_waits(
     assert isinstance(starter.decide(ann, make_action("schema/postgres.create_table"), make_resource(), context), Allow)
     assert starter.decide(ann, drop, make_resource(), context).code == "reason_required"
     assert isinstance(starter.decide(why, drop, make_resource(), context), Hold)
+
+
+def test_statements_of_stock_clients_pass_for_a_reader(
+    starter: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
+    analyser = Analyser()
+    reader, shop = make_principal("readers"), make_resource()
+    recorded = json.loads(Path(__file__).with_name("stock_statements.json").read_text())["statements"]
+    stopped = []
+    for text in recorded:
+        analysis = analyser.analyse(text)
+        assert isinstance(analysis, Analysis)
+        settled = analyser.settle(analysis, None, dirty=False, prepared={}, cursors={})
+        action = make_action(*settled.leaves, **settled.facts)
+        if not isinstance(starter.decide(reader, action, shop, context), Allow):
+            stopped.append((text, settled.leaves))
+
+    assert stopped == []
+    assert len(recorded) > 70
 
 
 def test_permit_all_example_permits_even_what_was_not_understood(
