@@ -7,7 +7,6 @@ hang-up and a cancel withdraw; what can't be understood is asked about as ``unkn
 from abc import ABC, abstractmethod
 
 import pytest
-from tests.protocols.dialogue import Dialogue, a_permit, pieces
 
 from interlock.core.commands import (
     Answered,
@@ -24,6 +23,7 @@ from interlock.core.commands import (
 )
 from interlock.core.decision import Deny
 from interlock.core.permit import Permit
+from tests.protocols.dialogue import Dialogue, a_permit, pieces
 
 
 class MediatorContract(ABC):

@@ -1,4 +1,4 @@
-"""Talk with a mediator as driver, gate and upstream would: events in, commands out, every order that can be thought of."""
+"""Talk with a mediator as driver, gate and upstream would: events in, commands out, in every order."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

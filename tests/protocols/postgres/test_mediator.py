@@ -3,8 +3,6 @@
 import struct
 
 import pytest
-from tests.protocols.contract import MediatorContract
-from tests.protocols.dialogue import Dialogue, a_session, a_session_permit
 
 from interlock.analysis.postgres.analyser import Analyser
 from interlock.core.commands import (
@@ -15,8 +13,8 @@ from interlock.core.commands import (
     Authenticated,
     CancelUpstream,
     Dial,
-    Dialled,
     DialFailed,
+    Dialled,
     Done,
     FromClient,
     FromUpstream,
@@ -32,16 +30,18 @@ from interlock.core.commands import (
 from interlock.core.decision import Deny, Obligations
 from interlock.core.errors import LimitExceeded
 from interlock.core.permit import Permit, SessionPermit
+from interlock.core.secret import Secret
 from interlock.core.session import Session
 from interlock.protocols.postgres.limits import Limits
 from interlock.protocols.postgres.mediator import PostgresMediator
 from interlock.protocols.postgres.replies import FAILING_PARSE, FAILING_QUERY
 from interlock.wire.postgres import backend
 from interlock.wire.postgres.authentication import PasswordMessage
-from interlock.core.secret import Secret
 from interlock.wire.postgres.frontend import Bind, Close, Describe, Execute, Flush, FunctionCall, Parse, Query, Sync
 from interlock.wire.postgres.replies import error_response
 from interlock.wire.postgres.startup import PROTOCOL_3_0, PROTOCOL_3_2, StartupMessage
+from tests.protocols.contract import MediatorContract
+from tests.protocols.dialogue import Dialogue, a_session, a_session_permit
 
 ANALYSER = Analyser()
 SYNC = Sync().encode()
@@ -84,6 +84,10 @@ def opened(limits: Limits | None = None, **session: object) -> Dialogue:
     talk.asked.clear()
     talk.permits.clear()
     return talk
+
+
+def ticking(talk: Dialogue) -> bool:
+    return talk.mediator.wants_ticks
 
 
 def run(talk: Dialogue, text: str, answer: bytes) -> None:
@@ -139,9 +143,7 @@ class TestPostgresKeepsTheContractInTheExtendedProtocol(TestPostgresKeepsTheCont
         return talk
 
     def _bound(self, statement: str) -> bytes:
-        return (
-            Bind(b"", statement.encode()).encode() + Describe("P", b"").encode() + Execute(b"").encode() + SYNC
-        )
+        return Bind(b"", statement.encode()).encode() + Describe("P", b"").encode() + Execute(b"").encode() + SYNC
 
     def read_request(self, number: int) -> bytes:
         return self._bound(f"s{number}")
@@ -216,7 +218,7 @@ class TestPostgresKeepsTheContractInTheExtendedProtocol(TestPostgresKeepsTheCont
         assert sqlstates(talk.take_client()) == ["58030"]
 
 
-# --- opening --------------------------------------------------------------------------------------------------------
+# --- opening ---
 
 
 def test_client_gives_its_token_and_nothing_is_dialled_before_the_session_is_on_record() -> None:
@@ -335,7 +337,7 @@ def test_upstream_talks_before_the_client_is_welcome_and_the_order_is_kept() -> 
     assert down.endswith(notice)
 
 
-# --- transactions and denials -----------------------------------------------------------------------------------------
+# --- transactions and denials ---
 
 
 def test_client_is_denied_inside_a_transaction_and_the_upstream_fails_too_P10() -> None:
@@ -389,7 +391,7 @@ def test_a_parse_is_asked_about_with_what_it_prepares() -> None:
     assert "destroy/postgres.delete" in action.foreseen
 
 
-# --- names and order (T3) ---------------------------------------------------------------------------------------------
+# --- names and order (T3) ---
 
 
 def test_client_renames_a_prepared_statement_and_bind_is_decided_by_what_the_server_has_T3() -> None:
@@ -494,7 +496,7 @@ def test_parameters_are_part_of_what_is_decided_and_recorded_T19() -> None:
     assert b"DELETE FROM orders WHERE id = $1" in second.payload
 
 
-# --- settings and barriers ----------------------------------------------------------------------------------------------
+# --- settings and barriers ---
 
 
 def test_a_statement_that_may_change_settings_is_finished_before_the_next_is_read_T5() -> None:
@@ -572,7 +574,7 @@ def test_client_makes_a_function_and_the_catalogue_is_read_again_after_the_trans
     assert talk.the(Lookup).refresh
 
 
-# --- COPY -----------------------------------------------------------------------------------------------------------------
+# --- COPY ---
 
 COPY_IN = b"G\0\0\0\x07\0\0\0"
 
@@ -628,7 +630,7 @@ def test_syncs_sent_before_copy_took_data_are_not_waited_for() -> None:
     assert talk.the(Done).outcome.tag == "SELECT 0"
 
 
-# --- holds, limits, ends -----------------------------------------------------------------------------------------------------
+# --- holds, limits, ends ---
 
 
 def test_client_hears_at_once_and_at_an_interval_that_its_statement_is_held() -> None:
@@ -639,13 +641,13 @@ def test_client_hears_at_once_and_at_an_interval_that_its_statement_is_held() ->
     first = talk.take_client()
     assert first.startswith(b"N")
     assert b"apr-7" in first
-    assert talk.mediator.wants_ticks
+    assert ticking(talk)
     talk.gives(Tick(100.0), Tick(110.0))
     assert not talk.take_client()
     talk.gives(Tick(130.5))
     assert b"waited 30 s" in talk.take_client()
     talk.permit(ask, stored=ask.action.payload)
-    assert not talk.mediator.wants_ticks
+    assert not ticking(talk)
     assert b"DELETE FROM orders" in talk.take_upstream()
 
 
@@ -772,3 +774,10 @@ def test_ten_thousand_pipelined_denials_are_a_loop_and_not_a_recursion() -> None
         talk.deny()
     assert talk.take_client().count(READY) == 10_000
     assert not talk.take_upstream()
+
+
+def test_a_stranger_sends_a_large_query_instead_of_a_password_and_none_of_it_is_held_T30() -> None:
+    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
+    talk.gives(FromClient(StartupMessage(PROTOCOL_3_0, {"user": "shop"}).encode()))
+    talk.gives(FromClient(query("x" * 1_000_000)[:500_000]))
+    assert talk.closed == "client_protocol"

@@ -357,7 +357,7 @@ class Downward:
         state = self._state
         if one.prepares is not None:
             name, inner = one.prepares
-            state.statements.set(name, Prepared(inner.text, Analysis((inner,), 0), ""))
+            state.statements.set(name, Prepared(inner.text, Analysis((inner,), large=False), ""))
         if one.deallocates is not None:
             if one.deallocates:
                 state.statements.remove(one.deallocates)

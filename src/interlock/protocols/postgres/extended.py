@@ -102,7 +102,7 @@ class Extended:
             if cursor is None:
                 fail_extended(state, error("34000", f'portal "{name}" does not exist'))
                 return True
-            analysis = Analysis((Statement("fetch", (), fetches=name),), 0)
+            analysis = Analysis((Statement("fetch", (), fetches=name),), large=False)
             settled = state.requests.settle(analysis, _NO_STATEMENTS, {name: cursor})
             action = state.requests.action(settled, f"FETCH FROM {name}", frame.raw)
             state.asking = Asking(kinds.EXECUTE, action, frame.raw, Prepared("", analysis, action.digest), name)
@@ -157,7 +157,7 @@ class Extended:
             if name not in state.cursors:
                 fail_extended(state, error("34000", f'portal "{name}" does not exist'))
                 return True
-            analysis = Analysis((state.cursors[name],), 0)
+            analysis = Analysis((state.cursors[name],), large=False)
             text = ""
         else:
             prepared = state.statements.resolve(name, state.batch)

@@ -33,7 +33,7 @@ from interlock.protocols.postgres.state import Asking, Conversation
 from interlock.wire.postgres import authentication
 from interlock.wire.postgres.authentication import Authentication, PasswordMessage
 from interlock.wire.postgres.backend import BackendKeyData, NegotiateProtocolVersion, ParameterStatus
-from interlock.wire.postgres.framing import Frame
+from interlock.wire.postgres.framing import Frame, client_limits
 from interlock.wire.postgres.startup import PROTOCOL_3_2, StartupMessage, decode_startup, verify_startup_length
 
 LONG_CANCEL_SECRET: Final = 32
@@ -129,6 +129,7 @@ class Reception:
             msg = "expected a password"
             raise ClientProtocolError(msg)
         self._authenticating = True
+        state.client.use(client_limits(state.limits.message_bytes))
         asked = {"application_name": opening.settings.get("application_name", "")[:128]}
         if opening.replication:
             asked["replication"] = opening.replication[:16]

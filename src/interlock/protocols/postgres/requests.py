@@ -102,7 +102,7 @@ class Requests:
 def unparsed() -> tuple[Settled, Analysis]:
     """A text that the grammar refuses, or that isn't read, as something policy can be asked about: ``unknown``."""
     statement = Statement("unparsed", ("unknown/postgres.unparsed",), lifts_read_only=True, changes_catalogue=True)
-    analysis = Analysis((statement,), 0)
+    analysis = Analysis((statement,), large=False)
     return settle(analysis, None, dirty=True, prepared={}, cursors={}), analysis
 
 
@@ -122,4 +122,4 @@ def unsupported_encoding(statements: tuple[Statement, ...]) -> str:
 def function_call() -> Settled:
     """A fast-path FunctionCall as something policy can be asked about: code of which only an oid is known."""
     statement = Statement("function_call", ("execute/postgres.function_call",), dynamic=True, lifts_read_only=True)
-    return settle(Analysis((statement,), 0), None, dirty=True, prepared={}, cursors={})
+    return settle(Analysis((statement,), large=False), None, dirty=True, prepared={}, cursors={})

@@ -16,7 +16,7 @@ from interlock.protocols.postgres.names import Names
 from interlock.protocols.postgres.replies import FLUSH, held_notice
 from interlock.protocols.postgres.requests import Requests
 from interlock.protocols.postgres.running import Expected, Portal, Prepared, Running
-from interlock.wire.postgres.framing import FrameReader, client_reader, upstream_reader
+from interlock.wire.postgres.framing import FrameReader, authentication_limits, upstream_reader
 
 
 @final
@@ -44,8 +44,9 @@ class Conversation:
     def __init__(self, analyser: Analyser, limits: Limits) -> None:
         self.analyser: Final = analyser
         self.limits: Final = limits
-        self.client: FrameReader = client_reader(max_body=limits.message_bytes)
-        self.upstream: FrameReader = upstream_reader(max_body=limits.upstream_message_bytes)
+        self.client: Final = FrameReader(authentication_limits(), from_client=True)
+        """Takes nothing but a password until the session is authenticated (T30)."""
+        self.upstream: Final = upstream_reader(max_body=limits.upstream_message_bytes)
         self.session: Session | None = None
         self.permit: SessionPermit | None = None
         self.requests = Requests("")
