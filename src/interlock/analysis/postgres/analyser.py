@@ -8,7 +8,14 @@ from interlock.analysis.postgres import settle as settling
 from interlock.analysis.postgres import utility as _utility  # noqa: F401 - adds its handlers to the walk's table
 from interlock.analysis.postgres.parser import Grammar
 from interlock.analysis.postgres.settle import Catalogue
-from interlock.analysis.postgres.statement import Analysis, Settled, Statement, SyntaxRejected
+from interlock.analysis.postgres.statement import (
+    Analysis,
+    Call,
+    Name,
+    Settled,
+    Statement,
+    SyntaxRejected,
+)
 from interlock.analysis.postgres.template import depends_on_none, shape_of
 from interlock.analysis.postgres.walk import Walk
 from interlock.core.errors import LimitExceeded
@@ -75,6 +82,22 @@ class Analyser:
         safe: set[int] = set()
         statements = tuple(self._read(raw, source, safe) for raw in parsed)
         return Analysis(statements=statements, large=len(source) > LARGE_BYTES), safe
+
+    def read_body(self, source: str) -> tuple[tuple[Call, ...], tuple[Name, ...], tuple[str, ...]] | None:
+        """Read the body of an SQL function for the catalogue: calls, relations read and columns mentioned.
+
+        None unless it does nothing but read, as far as its text tells.
+        """
+        analysis = self.analyse_uncached(source)[0]
+        if isinstance(analysis, SyntaxRejected):
+            return None
+        statements = analysis.statements
+        if any(statement.leaves != ("read/postgres.select",) for statement in statements):
+            return None
+        calls = tuple(call for statement in statements for call in statement.calls)
+        relations = tuple(relation for statement in statements for relation in statement.read_relations)
+        columns = tuple(column for statement in statements for column in statement.columns)
+        return calls, relations, columns
 
     def settle(
         self,

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, SIM905 - handlers share one signature
 """Code inside a statement: the bodies of DO, CREATE FUNCTION and CREATE PROCEDURE, as facts.
 
 A body never makes its statement milder: DO and CREATE FUNCTION are ``execute`` whatever they hold. What the body
@@ -7,7 +8,7 @@ would do is told by ``body_effects`` and ``body_writes``; what can't be read is 
 from typing import Final
 
 from interlock.analysis.postgres.statement import SyntaxRejected
-from interlock.analysis.postgres.walk import NO_CTES, Node, Scope, Walk, strings
+from interlock.analysis.postgres.walk import Node, Scope, Walk, strings
 from interlock.core.errors import LimitExceeded
 
 MAX_BODY_DEPTH: Final = 3

@@ -102,7 +102,7 @@ def _comparison_narrows(node: Node, target: Target, *, negated: bool, qualified:
                 return narrows(one, target, negated=negated != flip, qualified=qualified, depth=depth + 1)
             if kind != "AEXPR_OP" and _is_null(other) and unequal != negated:
                 return False
-    if (kind == "AEXPR_LIKE" or kind == "AEXPR_ILIKE" or kind == "AEXPR_SIMILAR") and not _pattern_narrows(right, "%"):
+    if kind in ("AEXPR_LIKE", "AEXPR_ILIKE", "AEXPR_SIMILAR") and not _pattern_narrows(right, "%"):
         return False
     if kind == "AEXPR_OP" and operator in _REGEX and not _pattern_narrows(right, ""):
         return False
@@ -324,7 +324,5 @@ def _is_condition(node: Node | None) -> bool:
 def _is_zero_product(node: Node) -> bool:
     if node["kind"] != "AEXPR_OP" or node["name"][-1].get("String", {}).get("sval") != "*":
         return False
-    return any(
-        "A_Const" in (side or {}) and side["A_Const"].get("ival") == {}
-        for side in (node.get("lexpr"), node.get("rexpr"))
-    )
+    sides: list[Node] = [node.get("lexpr") or {}, node.get("rexpr") or {}]
+    return any(side.get("A_Const", {}).get("ival") == {} for side in sides)

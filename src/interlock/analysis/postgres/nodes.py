@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - a list of names reads best as one
 """How each node kind of the grammar is read: the table that must be complete.
 
 ``PLAIN`` kinds have no effect of their own: their children are read. ``ANALYSED`` kinds exist in the library's
@@ -93,13 +94,13 @@ PLAIN: Final = frozenset(
     BooleanTest CTECycleClause CTESearchClause CaseExpr CaseWhen CoalesceExpr CollateClause ColumnDef Constraint
     CreateOpClassItem CurrentOfExpr DefElem Float FunctionParameter GroupingFunc GroupingSet IndexElem InferClause
     Integer JsonAggConstructor JsonArgument JsonArrayAgg JsonArrayConstructor JsonArrayQueryConstructor
-    JsonBehavior JsonFormat JsonFuncExpr JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor 
+    JsonBehavior JsonFormat JsonFuncExpr JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor
     JsonParseExpr JsonReturning JsonScalarExpr JsonSerializeExpr JsonTable JsonTablePathSpec
     JsonValueExpr List MergeSupportFunc MinMaxExpr MultiAssignRef NamedArgExpr NullTest ObjectWithArgs
     PartitionBoundSpec PartitionElem PartitionRangeDatum PartitionSpec PublicationObjSpec
     PublicationTable RangeFunction RangeSubselect RangeTableFunc ReplicaIdentityStmt ReturnStmt
     ReturningClause ReturningOption RowExpr SQLValueFunction SetToDefault StatsElem String TableLikeClause
-    TriggerTransition VacuumRelation WindowDef XmlExpr 
+    TriggerTransition VacuumRelation WindowDef XmlExpr
     """.split()
 )
 

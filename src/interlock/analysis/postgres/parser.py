@@ -19,8 +19,9 @@ from interlock.core.errors import LimitExceeded
 Node = dict[str, Any]
 
 SHALLOW_BYTES: Final = 65536
-"""The library writes its tree by recursion, about 66 bytes of C stack a byte of the worst text: up to here it's safe."""
+"""The library writes its tree by recursion, about 66 bytes of C stack a byte of the worst text: so far it's safe."""
 
+DEPTH_LIMIT: Final = "tree depth"
 DECODER_DEPTH: Final = 1024
 """Levels of JSON that orjson reads."""
 
@@ -107,7 +108,7 @@ class Grammar:
         try:
             statements: list[Node] = orjson.loads(tree).get("stmts", [])
         except orjson.JSONDecodeError as error:
-            raise LimitExceeded("tree depth", limit=DECODER_DEPTH, got=DECODER_DEPTH + 1) from error
+            raise LimitExceeded(DEPTH_LIMIT, limit=DECODER_DEPTH, got=DECODER_DEPTH + 1) from error
         return statements
 
     def parse_plpgsql(self, text: bytes) -> tuple[list[tuple[str, int]], frozenset[str], bool] | None:
@@ -146,7 +147,7 @@ class Grammar:
             self._free_scan(result)
         bound = nesting_bound(tokens, text)
         if bound > DEEP:
-            raise LimitExceeded("tree depth", limit=DEEP, got=bound)
+            raise LimitExceeded(DEPTH_LIMIT, limit=DEEP, got=bound)
 
 
 def _shipped_library() -> Path:

@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905 - a list of names reads best as one
 """What setting a parameter does: the effect, and whether it may end read-only mode."""
 
 from typing import Any, Final

@@ -20,8 +20,13 @@ class Catalogue(Protocol):
         """Say what a call may do; ``dirty`` = the session may have changed the catalogue since it was read."""
         ...
 
-    def relation_code(self, relation: Name, for_write: bool) -> Iterable[str]:  # noqa: FBT001
-        """Name the functions of users' making that reading or writing a relation runs."""
+    def relation_code(self, relation: Name, for_write: bool, dirty: bool) -> Iterable[str]:  # noqa: FBT001
+        """Name what reading or writing a relation runs that isn't known to read only."""
+        ...
+
+    @property
+    def event_trigger_code(self) -> tuple[str, ...]:
+        """What DDL of any kind runs besides."""
         ...
 
 
@@ -110,10 +115,12 @@ class _Join:
         for call in statement.calls:
             self._judge(call, kind)
         if self.catalogue is not None:
+            if statement.changes_catalogue:
+                self._runs(self.catalogue.event_trigger_code, kind)
             for relation in statement.read_relations:
-                self._runs(self.catalogue.relation_code(relation, False), kind)
+                self._runs(self.catalogue.relation_code(relation, False, self.dirty), kind)
             for relation in statement.written_relations:
-                self._runs(self.catalogue.relation_code(relation, True), kind)
+                self._runs(self.catalogue.relation_code(relation, True, self.dirty), kind)
         if statement.executes is not None:
             self.depends_on_session = True
             inner = None if depth >= _MAX_INDIRECTION else self._prepared(statement.executes)
@@ -146,11 +153,10 @@ class _Join:
             self.functions.add(text)
         if call.kind in _FACT_ONLY:
             return
-        if call.kind == "attribute":
-            self._judge_attribute(call.name, kind)
-            return
         if self.catalogue is not None:
             judgement = self.catalogue.judge(call.name, call.kind, call.argument_count, self.dirty)
+        elif call.kind == "column":
+            return
         else:
             judgement = judge_shipped(call.name, call.kind)
         if judgement.harmless or (call.kind == "setting" and judgement.dangerous == "settings"):
@@ -160,13 +166,6 @@ class _Join:
         if effect == "execute":
             self.unresolved.add(text if call.kind in ("function", "setting") else f"{call.kind} {text}")
             self.lifts_read_only = True
-
-    def _judge_attribute(self, name: Name, kind: str) -> None:
-        """Judge ``a.b``: a column, unless a user's function of one argument has that name, or may have."""
-        if self.catalogue is None:
-            return
-        if self.dirty or self.catalogue.judge(name, "function", 1, False).candidates:
-            self._runs((f"attribute {name[0]}",), kind)
 
     def _runs(self, functions: Iterable[str], kind: str) -> None:
         for name in functions:

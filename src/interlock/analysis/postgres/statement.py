@@ -19,7 +19,7 @@ class Call:
     """What is called, and how it is judged:
 
     ``function``, ``operator``, ``cast``   by its name; a cast's name is the type's
-    ``attribute``                          ``a.b``, which is ``b(a)`` where no column has that name: runs code only if
+    ``column``                             ``a.b``, which is ``b(a)`` where no column has that name: runs code only if
                                            a user's function of one argument has it
     ``setting``                            a set_config() with constants: the SET that it equals is in ``sets``
     ``named``                              named in code that isn't run now (a trigger's function, a body): a fact only

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D103, SIM905 - handlers share one signature, and a node kind's name says what they read
 """All statements that aren't queries: DDL, roles and rights, settings, transactions, cursors, code.
 
 Most are one line of a table: effects, word, verb and where their object's name stands. What a line can't say is a
@@ -10,12 +11,10 @@ from interlock.analysis.postgres.bodies import on_do, on_function_definition
 from interlock.analysis.postgres.settings import constant, is_on
 from interlock.analysis.postgres.walk import (
     HANDLERS,
-    NO_CTES,
     Handler,
     Node,
     Scope,
     Walk,
-    on_assigned_target,
     relation_name,
     strings,
 )
@@ -115,6 +114,12 @@ _SCHEMA_COMMANDS: Final = frozenset(
     AT_DetachPartition AT_DetachPartitionFinalize AT_AddIdentity AT_SetIdentity AT_DropIdentity
     """.split()
 )
+_COLUMN_COMMANDS: Final = frozenset(
+    """
+    AT_ColumnDefault AT_DropNotNull AT_SetNotNull AT_AlterColumnType AT_SetExpression AT_DropExpression AT_SetOptions
+    AT_ResetOptions AT_SetStatistics AT_SetStorage AT_SetCompression AT_AddIdentity AT_SetIdentity AT_DropIdentity
+    """.split()
+)
 _EXECUTE_COMMANDS: Final = frozenset(("AT_GenericOptions", "AT_AlterColumnGenericOptions"))
 """Options of a foreign table: where its rows come from, perhaps a file or a program."""
 
@@ -209,7 +214,7 @@ def role_name(role: Node) -> str:
     """The role's name, or ``public``, ``current_user`` ..."""
     role = role.get("RoleSpec", role)
     name = role.get("rolename")
-    return name if name else str(role.get("roletype", "")).removeprefix("ROLESPEC_").lower()
+    return name or str(role.get("roletype", "")).removeprefix("ROLESPEC_").lower()
 
 
 def _note(walk: Walk, verb: str, kind: str, name: str) -> None:
@@ -364,9 +369,7 @@ def on_alter_table(walk: Walk, node: Node, scope: Scope) -> None:
             _note(walk, "drops", "column", f"{name}.{column}")
         elif subtype == "AT_DropConstraint":
             _note(walk, "drops", "constraint", f"{name}.{column}")
-        elif subtype in ("AT_ColumnDefault", "AT_DropNotNull", "AT_SetNotNull", "AT_AlterColumnType", "AT_SetExpression",
-                         "AT_DropExpression", "AT_SetOptions", "AT_SetStorage", "AT_AddIdentity", "AT_SetIdentity",
-                         "AT_DropIdentity"):  # fmt: skip
+        elif subtype in _COLUMN_COMMANDS:
             _note(walk, "alters", "column", f"{name}.{column}")
         if "newowner" in command:
             walk.roles.add(role_name(command["newowner"]))

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001, D103, PLR1730 - handlers share one signature, and a node kind's name says what they read
 """The walk over one statement's tree: queries and expressions here, all other statements in ``utility``.
 
 It is a loop over a stack, never a recursion over the tree, so depth is bounded by the decoder alone. Each item on the
@@ -102,8 +103,7 @@ class Walk:
             if type(value) is dict:
                 if field in skip or not value:
                     continue
-                for kind in value:
-                    break
+                kind = next(iter(value))
                 if "A" <= kind[0] <= "Z":
                     stack.append((kind, value[kind], scope))
                     continue
@@ -352,7 +352,7 @@ def on_column(walk: Walk, node: Node, scope: Scope) -> None:
         name = last.get("sval", "")
         walk.columns.add(name)
         if len(fields) > 1:
-            walk.calls.add(((name,), 1, "attribute"))
+            walk.calls.add(((name,), 1, "column"))
 
 
 def on_indirection(walk: Walk, node: Node, scope: Scope) -> None:
@@ -360,7 +360,7 @@ def on_indirection(walk: Walk, node: Node, scope: Scope) -> None:
         if "String" in item:
             name = item["String"].get("sval", "")
             walk.columns.add(name)
-            walk.calls.add(((name,), 1, "attribute"))
+            walk.calls.add(((name,), 1, "column"))
     walk.push_children("A_Indirection", node, scope)
 
 
