@@ -430,6 +430,42 @@ def test_token_bound_to_other_resources_is_denied_here_whatever_policy_says_T25(
     assert isinstance(everything.decide(make_principal(), make_action(READ), make_resource("shop"), context), Allow)
 
 
+def test_deny_after_approval_covers_what_cannot_be_asked_or_placed_P2(
+    usual: Decider, make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
+    later = make_action("session/postgres.parse", foreseen=("unknown/postgres.unparsed",))
+    never = decider(PERMIT, '@id("never") forbid (principal, action in Action::"unknown", resource);')
+    questions = [
+        (usual, make_principal("team", subject="\ud800"), make_action(DELETE)),
+        (usual, make_principal("team", resources=frozenset()), make_action(DELETE)),
+        (usual, make_principal("team"), make_action("nonsense")),
+        (never, make_principal("team"), later),
+    ]
+
+    for policies, who, action in questions:
+        answer = policies.decide_approved(who, action, make_resource(), context, approved_by=["dba"])
+        assert isinstance(answer, Deny)
+
+
+def test_foreseen_leaf_that_no_approval_could_release_is_denied_at_once(
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
+    policies = decider('@id("set-up") permit (principal, action in Action::"session", resource);', HOLD)
+    parse = make_action("session/postgres.parse", foreseen=(DELETE,))
+
+    assert isinstance(policies.decide(make_principal(), parse, make_resource(), context), Deny)
+
+
+def test_facts_that_no_key_can_be_made_of_are_a_denial_P2(
+    make_principal: Make, make_resource: Make, make_action: Make, context: Context
+) -> None:
+    policies = decider('@id("p") permit (principal, action, resource) when { context.facts.writes.isEmpty() };')
+    answer = policies.decide(make_principal(), make_action(READ, writes=[]), make_resource(), context)
+
+    assert isinstance(answer, Deny)
+    assert answer.code == "policy_error"
+
+
 # --- the cache ------------------------------------------------------------------------------------------------------
 
 READS_MUCH = """

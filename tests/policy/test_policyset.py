@@ -83,6 +83,14 @@ def test_sources_over_the_limit_are_refused_unread() -> None:
         PolicySet.from_sources({"a.cedar": " " * (MAX_SOURCE_CHARACTERS + 1)})
 
 
+def test_number_of_policies_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interlock.policy.policyset.MAX_POLICIES", 2)
+    many = "".join(f'@id("p{i}") permit (principal, action, resource);' for i in range(4))
+
+    with pytest.raises(PolicyError, match="limit of 2 policies"):
+        PolicySet.from_sources({"p.cedar": many})
+
+
 @pytest.mark.parametrize("text", ['@id("x\ud800") permit (principal, action, resource);', "\x00", "\ufeff" + GOOD])
 def test_text_that_is_not_policy_raises_only_the_documented_error(text: str) -> None:
     with pytest.raises(PolicyError):

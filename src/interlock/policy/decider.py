@@ -9,10 +9,9 @@ computation, never another answer.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import cedarpy
-from cedarpy import pst
 
 from interlock.core.action import Action, FactValue
 from interlock.core.decision import Allow, Decision, Deny, Hold
@@ -21,92 +20,14 @@ from interlock.core.resource import Resource
 from interlock.policy import replies
 from interlock.policy.annotations import strictest
 from interlock.policy.context import Context
-from interlock.policy.leaves import CONNECT, CONNECT_FACTS, leaf_ancestors, leaf_protocol, schema_leaf
-from interlock.policy.mentions import Mentions
+from interlock.policy.leaves import CONNECT, CONNECT_FACTS, leaf_protocol
 from interlock.policy.policyset import PolicySet, Rule, assemble
+from interlock.policy.recent import Recent
 from interlock.policy.request import ENTITY_TYPES, encode_context, encode_entities
+from interlock.policy.slices import Pair, Plan, Slice, pair_value, plan_leaves, select_rules
 
-_NEVER_CACHED: Final = frozenset(("time", "session"))
 _SLICE_ABOVE: Final = 16
 """Smaller sets are asked whole: Cedar needs longer to read the request than to skip a few policies."""
-
-_K = TypeVar("_K")
-_V = TypeVar("_V")
-
-
-class _Recent(Generic[_K, _V]):
-    """A bounded map that forgets what wasn't used lately: two generations, the older dropped whole."""
-
-    __slots__ = ("_limit", "_old", "_young")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._young: dict[_K, _V] = {}
-        self._old: dict[_K, _V] = {}
-
-    def get(self, key: _K) -> _V | None:
-        value = self._young.get(key)
-        if value is None:
-            value = self._old.get(key)
-            if value is not None:
-                self.put(key, value)
-        return value
-
-    def put(self, key: _K, value: _V) -> None:
-        if len(self._young) >= self._limit:
-            self._old = self._young
-            self._young = {}
-        self._young[key] = value
-
-
-class _Plan:
-    """What it takes to decide one set of leaves for one slice. Compared by identity, so it can key the cache."""
-
-    __slots__ = ("cached", "facts", "foreseen", "hourly", "leaves", "mentions", "reads", "unknown")
-
-    def __init__(
-        self, leaves: tuple[str, ...], foreseen: tuple[str, ...], unknown: str | None, rules: Iterable[Rule]
-    ) -> None:
-        self.leaves = leaves
-        self.foreseen = foreseen
-        self.unknown = unknown
-        """A leaf that the schema can't place, or that there is none at all: denied."""
-        mentions = Mentions()
-        require_reason = False
-        for rule in rules:
-            mentions |= rule.mentions
-            require_reason = require_reason or rule.duties.require_reason
-        self.mentions = mentions
-        self.cached = not (mentions.everything or mentions.all_facts or mentions.attributes & _NEVER_CACHED)
-        self.facts = tuple(sorted(mentions.facts))
-        self.hourly = bool(mentions.attributes & {"hour", "weekday"})
-        self.reads = (
-            bool(mentions.attributes & {"reason", "source", "database", "tls"}) or self.hourly or require_reason
-        )
-
-
-class _Slice:
-    """The policies whose scope fits one principal and one resource, by value; scopes can't err, so leaving is sound."""
-
-    __slots__ = ("cedar", "entities", "plans", "rules")
-
-    def __init__(self, rules: tuple[Rule, ...], cedar: cedarpy.PolicySet, entities: cedarpy.Entities) -> None:
-        self.rules = rules
-        self.cedar = cedar
-        self.entities = entities
-        self.plans: _Recent[tuple[tuple[str, ...], tuple[str, ...]], _Plan] = _Recent(1024)
-
-
-class _Pair:
-    """One principal object with one resource object; keeps both alive, so that their ids stay theirs."""
-
-    __slots__ = ("principal", "refusal", "resource", "slice")
-
-    def __init__(self, principal: Principal, resource: Resource, slice_: _Slice | None, refusal: Deny | None) -> None:
-        self.principal = principal
-        self.resource = resource
-        self.slice = slice_
-        self.refusal = refusal
 
 
 class _Answer:
@@ -132,10 +53,10 @@ class Decider:
 
     def __init__(self, policy_set: PolicySet, *, cache_entries: int = 32_768) -> None:
         self.policy_set: Final = policy_set
-        self._decisions: _Recent[tuple[object, ...], Decision] = _Recent(cache_entries)
-        self._pairs: _Recent[tuple[int, int], _Pair] = _Recent(2048)
-        self._slices: _Recent[object, _Slice] = _Recent(512)
-        self._subsets: _Recent[tuple[str, ...], cedarpy.PolicySet] = _Recent(256)
+        self._decisions: Recent[tuple[object, ...], Decision] = Recent(cache_entries)
+        self._pairs: Recent[tuple[int, int], Pair] = Recent(2048)
+        self._slices: Recent[object, Slice] = Recent(512)
+        self._subsets: Recent[tuple[str, ...], cedarpy.PolicySet] = Recent(256)
 
     def decide(self, principal: Principal, action: Action, resource: Resource, context: Context) -> Decision:
         """May it run? Deny unless policy permits every leaf; hold only where approval alone is missing.
@@ -151,7 +72,7 @@ class Decider:
             return pair.refusal or replies.undecidable(self.policy_set.hash)
         plan = part.plans.get((action.leaves, action.foreseen))
         if plan is None:
-            plan = self._plan(part, action)
+            plan = plan_leaves(part, action.leaves, action.foreseen)
         if not plan.cached:
             return self._decide(pair, part, plan, action, context)
         facts = action.facts
@@ -187,7 +108,7 @@ class Decider:
         part = pair.slice
         if part is None:
             return pair.refusal or replies.undecidable(self.policy_set.hash)
-        plan = self._plan(part, action)
+        plan = plan_leaves(part, action.leaves, action.foreseen)
         groups = frozenset(approved_by)
         question = _Question(self, pair, part, plan, action, context)
         try:
@@ -195,71 +116,42 @@ class Decider:
         except _EngineError as error:
             return replies.undecidable(self.policy_set.hash, error.policies)
 
-    def _decide(self, pair: _Pair, part: _Slice, plan: _Plan, action: Action, context: Context) -> Decision:
+    def _decide(self, pair: Pair, part: Slice, plan: Plan, action: Action, context: Context) -> Decision:
         try:
             return _Question(self, pair, part, plan, action, context).answer()
         except _EngineError as error:
             return replies.undecidable(self.policy_set.hash, error.policies)
 
-    def _enter(self, principal: Principal, resource: Resource) -> _Pair:
+    def _enter(self, principal: Principal, resource: Resource) -> Pair:
         """The pair for these two objects, its slice shared with every equal pair."""
-        pair: _Pair
+        pair: Pair
         if principal.resources is not None and resource.name not in principal.resources:
-            pair = _Pair(principal, resource, None, replies.other_resource(resource, self.policy_set.hash))
+            pair = Pair(principal, resource, None, replies.other_resource(resource, self.policy_set.hash))
         else:
-            value = _pair_value(principal, resource)
+            value = pair_value(principal, resource)
             part = self._slices.get(value)
             if part is None:
                 part = self._slice(principal, resource)
                 if part is not None:
                     self._slices.put(value, part)
-            pair = _Pair(principal, resource, part, None)
+            pair = Pair(principal, resource, part, None)
         self._pairs.put((id(principal), id(resource)), pair)
         return pair
 
-    def _slice(self, principal: Principal, resource: Resource) -> _Slice | None:
+    def _slice(self, principal: Principal, resource: Resource) -> Slice | None:
         try:
             entities = encode_entities(principal, resource)
         except ValueError:
             return None
-        who = ENTITY_TYPES[principal.kind]
-        groups = frozenset(("Group", group) for group in principal.groups) | {(who, principal.id)}
-        environment = resource.labels.get("environment", "")
-        places = {("Resource", resource.name)} | ({("Environment", environment)} if environment else set())
-        rules = tuple(
-            rule
-            for rule in self.policy_set.rules.values()
-            if _fits(rule.template.principal, who, (who, principal.id), groups)
-            and _fits(rule.template.resource, "Resource", ("Resource", resource.name), places)
-        )
+        rules = select_rules(self.policy_set, principal, resource)
         if len(self.policy_set.rules) <= _SLICE_ABOVE or 2 * len(rules) > len(self.policy_set.rules):
-            return _Slice(rules, self.policy_set.cedar, entities)
+            return Slice(rules, self.policy_set.cedar, entities)
         ids = tuple(rule.id for rule in rules)
         cedar = self._subsets.get(ids)
         if cedar is None:
             cedar = assemble(rules)
             self._subsets.put(ids, cedar)
-        return _Slice(rules, cedar, entities)
-
-    def _plan(self, part: _Slice, action: Action) -> _Plan:
-        key = (action.leaves, action.foreseen)
-        plan = part.plans.get(key)
-        if plan is None:
-            leaves = [schema_leaf(leaf) for leaf in action.leaves]
-            foreseen = [schema_leaf(leaf) for leaf in action.foreseen]
-            known = tuple(dict.fromkeys(leaf for leaf in leaves if leaf is not None))
-            later = tuple(dict.fromkeys(leaf for leaf in foreseen if leaf is not None and leaf not in known))
-            strange = [
-                leaf
-                for leaf, place in zip((*action.leaves, *action.foreseen), (*leaves, *foreseen), strict=True)
-                if place is None
-            ]
-            unknown = strange[0] if strange else (None if known else "an action without effects")
-            concerned = [leaf_ancestors(leaf) for leaf in (*known, *later)]
-            rules = [rule for rule in part.rules if any(_concerns(rule.template.action, names) for names in concerned)]
-            plan = _Plan(known, later, unknown, rules)
-            part.plans.put(key, plan)
-        return plan
+        return Slice(rules, cedar, entities)
 
 
 class _Question:
@@ -267,9 +159,7 @@ class _Question:
 
     __slots__ = ("_action", "_context", "_decider", "_pair", "_part", "_plan", "_reason")
 
-    def __init__(
-        self, decider: Decider, pair: _Pair, part: _Slice, plan: _Plan, action: Action, context: Context
-    ) -> None:
+    def __init__(self, decider: Decider, pair: Pair, part: Slice, plan: Plan, action: Action, context: Context) -> None:
         self._decider = decider
         self._pair = pair
         self._part = part
@@ -413,13 +303,10 @@ class _Question:
         except Exception as error:
             raise _EngineError from error
         names = tuple(result.diagnostics.reasons)
-        if result.diagnostics.errors or any(name not in self._rules for name in names):
+        clean = not result.diagnostics.errors and result.decision is not cedarpy.Decision.NoDecision
+        if not clean or any(name not in self._rules for name in names):
             raise _EngineError(tuple(sorted(name for name in names if name in self._rules)))
-        if result.decision is cedarpy.Decision.Allow:
-            return _Answer(allowed=True, policies=names)
-        if result.decision is cedarpy.Decision.Deny:
-            return _Answer(allowed=False, policies=names)
-        raise _EngineError
+        return _Answer(allowed=result.decision is cedarpy.Decision.Allow, policies=names)
 
 
 def effective_reason(context: Context, principal: Principal) -> str:
@@ -427,53 +314,7 @@ def effective_reason(context: Context, principal: Principal) -> str:
     return (context.reason or "").strip() or (principal.reason or "").strip()
 
 
-def _circumstances(plan: _Plan, context: Context, principal: Principal) -> tuple[object, ...]:
+def _circumstances(plan: Plan, context: Context, principal: Principal) -> tuple[object, ...]:
     now = context.now
     hour = (now.hour, now.isoweekday()) if plan.hourly else None
     return (effective_reason(context, principal), context.source, context.database, context.tls, hour)
-
-
-def _pair_value(principal: Principal, resource: Resource) -> tuple[object, ...]:
-    """All that a policy can see of principal and resource, so that equal ones share their decisions."""
-    return (
-        principal.kind,
-        principal.id,
-        principal.subject,
-        principal.groups,
-        principal.actors,
-        principal.model,
-        principal.person,
-        principal.development,
-        tuple(sorted(principal.claims.items())),
-        resource.name,
-        resource.protocol,
-        tuple(sorted(resource.labels.items())),
-    )
-
-
-def _fits(
-    scope: pst.PrincipalOrResourceConstraint, kind: str, uid: tuple[str, str], within: Iterable[tuple[str, str]]
-) -> bool:
-    """Can the scope match? What isn't understood can."""
-    match scope:
-        case pst.ScopeEq(entity=pst.EntityUid() as entity):
-            return (str(entity.type), entity.id) == uid
-        case pst.ScopeIn(entity=pst.EntityUid() as entity):
-            return (str(entity.type), entity.id) in within
-        case pst.ScopeIs(entity_type=entity_type):
-            return str(entity_type) == kind
-        case pst.ScopeIsIn(entity_type=entity_type, entity=pst.EntityUid() as entity):
-            return str(entity_type) == kind and (str(entity.type), entity.id) in within
-        case _:
-            return True
-
-
-def _concerns(scope: pst.ActionConstraint, names: frozenset[str]) -> bool:
-    """Can the policy apply to a leaf with these ancestors?"""
-    match scope:
-        case pst.ActionEq(entity=entity):
-            return entity.id in names
-        case pst.ActionIn(entities=entities):
-            return any(entity.id in names for entity in entities)
-        case _:
-            return True
