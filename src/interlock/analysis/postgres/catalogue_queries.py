@@ -27,7 +27,7 @@ SELECT p.oid::text, n.nspname::text, p.proname::text, p.prokind::text, p.provola
        CASE WHEN p.provariadic <> 0 THEN '-1' ELSE p.pronargs::text END,
        (e.objid IS NOT NULL)::text,
        (p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1
-        AND (a.typtype IN ('c', 'p') OR p.provariadic <> 0 OR b.typtype = 'c'))::text,
+        AND (a.typtype IN ('c', 'p') OR p.provariadic <> 0 OR b.typtype IS NOT DISTINCT FROM 'c'))::text,
        CASE WHEN p.prolang = 14 AND p.provolatile <> 'v' AND p.prokind = 'f' AND length(p.prosrc) <= 4096
             THEN p.prosrc ELSE '' END
 FROM pg_proc p
