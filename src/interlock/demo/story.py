@@ -170,6 +170,6 @@ Look around; everything keeps running until you press Ctrl-C.
     interlock log tail --follow
 
   The policies that decided: {folder}/policies
-"""  # noqa: S608 - prose
+"""
     print(text, flush=True)
     signal.pause()
