@@ -148,11 +148,20 @@ def test_document_that_is_no_key_set_is_refused(document: dict[str, Any]) -> Non
         KeySet.from_jwks(document)
 
 
+def _weak_modulus(primorial: int) -> int:
+    """An odd 2048-bit number that is a power of 65537 modulo every small prime."""
+    factor = (1 << 2047) // primorial + 2
+    return pow(65537, 5, primorial) + primorial * factor
+
+
 def test_weak_roca_modulus_is_recognised_T25() -> None:
     primorial = math.prod(p for p in range(2, 168) if all(p % q for q in range(2, p)))
     roca_like = (pow(65537, 12345, primorial) + 7 * primorial) * (pow(65537, 999, primorial) + 9 * primorial)
 
+    weak = jwk(RSA_KEY.public_key(), n=encode_base64url(_weak_modulus(primorial).to_bytes(256, "big")))
+
     assert is_roca(roca_like)
+    assert usable(weak).rejected == ("key 0: an RSA key of the weak ROCA form (CVE-2017-15361)",)
     assert not is_roca(RSA_KEY.public_key().public_numbers().n)
 
 
