@@ -82,6 +82,11 @@ class LogReader:
         self._index = 0
         self._start = start
 
+    @property
+    def next_index(self) -> int:
+        """Index of the entry that comes after those read so far."""
+        return self._index
+
     def entries(self) -> Iterator[Logged]:
         """The entries that were written since the last call, so following is polling.
 
