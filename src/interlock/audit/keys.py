@@ -61,14 +61,17 @@ def load_kek(path: Path) -> bytes:
 
 
 def make_kek(path: Path, random: Callable[[int], bytes], disk: Disk) -> bytes:
-    """Make the key-encryption key where there is none."""
+    """Make the key-encryption key where there is none: whole or not at all, also if we crash here."""
     key = random(KEY_BYTES)
-    fd = disk.create(path)
+    fresh = path.with_name(f"{path.name}.new")
+    disk.remove(fresh)
+    fd = disk.create(fresh)
     try:
         disk.write(fd, key)
         disk.sync(fd)
     finally:
         disk.close(fd)
+    disk.rename(fresh, path)
     disk.sync_directory(path.parent)
     return key
 

@@ -386,6 +386,14 @@ class Recorder:
         self._own.append(self._journal.recorder_stop(code))
         self.round()
         self._tell_all(encode_notice(Notice.REFUSED, 0, Refusal.CLOSING))
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of all descriptors and of the lock without writing anything."""
+        for channel in self._channels.values():
+            channel.sock.close()
+            os.close(channel.kick)
+        self._channels.clear()
         self._store.close()
 
     def request_stop(self) -> None:
