@@ -82,7 +82,7 @@ def test_store_sees_digest_and_bound_principal_but_never_the_handle_T24(now: dat
 
     assert (digest, resource, uses) == (digest_handle(handle), "shop", 3)
     assert handle.reveal() not in repr(kept.rows)
-    assert decode_principal(text).resources == {"shop"}
+    assert decode_principal(text).resources == frozenset({"shop"})
     assert expires_at == until == decode_principal(text).expires_at == now + timedelta(minutes=5)
 
 

@@ -41,8 +41,12 @@ def test_claims_become_a_principal_by_the_issuers_mapping(make_token: Make, key_
         model=ModelClaims(attested=True), claims=("repo", "run", "fork", "absent"),
     )  # fmt: skip
 
-    assert (principal.kind, principal.groups) == (PrincipalKind.AGENT, {"dba", "readers"})
-    assert (principal.person, principal.resources, principal.reason) == ("ann@example.com", {"shop"}, "TICKET-1")
+    assert (principal.kind, principal.groups) == (PrincipalKind.AGENT, frozenset({"dba", "readers"}))
+    assert (principal.person, principal.resources, principal.reason) == (
+        "ann@example.com",
+        frozenset({"shop"}),
+        "TICKET-1",
+    )
     assert principal.model == Model("acme", "rev", "2", attested=True)
     assert principal.claims == {"repo": "acme/shop", "run": "7", "fork": "false"}
     assert not principal.development

@@ -26,7 +26,7 @@ def test_principal_comes_back_bound_to_its_resource_and_its_end(now: datetime) -
     back = decode_principal(encode_principal(principal, resource="shop", expires_at=sooner))
 
     assert back.expires_at == sooner
-    assert back.resources == {"shop"}
+    assert back.resources == frozenset({"shop"})
     assert (back.groups, back.actors, back.model) == (principal.groups, principal.actors, principal.model)
     assert (back.id, back.kind, back.token_id, back.person) == (principal.id, principal.kind, "t1", "p")
     assert (back.reason, back.development, back.claims) == ("why", True, principal.claims)

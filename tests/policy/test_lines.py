@@ -68,7 +68,7 @@ def test_line_that_is_no_statement_is_answered_in_its_place(
 def test_principal_file_says_who_asks() -> None:
     principal = decode_principal(json.dumps(REVIEWER | {"actors": [{"subject": "b", "issuer": "i"}]}), file="a.json")
 
-    assert (principal.subject, principal.kind, principal.groups) == ("ci", PrincipalKind.AGENT, {"writers"})
+    assert (principal.subject, principal.kind, principal.groups) == ("ci", PrincipalKind.AGENT, frozenset({"writers"}))
     assert principal.model == Model("acme", "reviewer", "2")
     assert principal.actors[0].subject == "b"
 
