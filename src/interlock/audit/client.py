@@ -49,18 +49,21 @@ _KICK_BYTES: Final = 512 * 1024
 _SO_SNDBUFFORCE: Final = 32
 _SIOCOUTQ: Final = termios.TIOCOUTQ
 _MAX_LOST: Final = 16
+_MAX_FINISHED: Final = 1024
 
 
 class _Item:
     """Frames that wait for room, or the rest of one that the kernel took in part."""
 
-    __slots__ = ("begun", "data", "key", "seq")
+    __slots__ = ("begun", "data", "key", "promised", "seq")
 
-    def __init__(self, key: object, data: list[memoryview], seq: int, *, begun: bool) -> None:
+    def __init__(self, key: object, data: list[memoryview], seq: int, *, begun: bool, promised: bool) -> None:
         self.key: Final = key
         self.data: Final = data
         self.seq: Final = seq
         self.begun = begun
+        self.promised = promised
+        """The caller was told that this isn't recorded yet, and will come again with the same object."""
 
 
 class RecorderClient:
@@ -92,6 +95,7 @@ class RecorderClient:
         self._durable = 0
         self._unkicked = 0
         self._queue: deque[_Item] = deque()
+        self._finished: deque[tuple[object, int]] = deque(maxlen=_MAX_FINISHED)
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._room: list[asyncio.Future[None]] = []
         self._writer_armed = False
@@ -123,6 +127,8 @@ class RecorderClient:
         """
         if self._queue or self._refusal is not None:
             return None
+        if self._finished and (finished := self._finished_seq(entry)):
+            return finished
         if payload is None:
             payload = b""
         size = len(entry)
@@ -143,7 +149,7 @@ class RecorderClient:
         self._seq = seq
         length = len(frame)
         if sent != length:
-            self._enqueue(_Item(entry, [memoryview(frame)[sent:]], seq, begun=True))
+            self._enqueue(_Item(entry, [memoryview(frame)[sent:]], seq, begun=True, promised=True))
             return None
         self._unkicked += length
         if self._unkicked > self._kick_bytes:
@@ -200,6 +206,8 @@ class RecorderClient:
         """
         if self._queue or self._refusal is not None:
             return False
+        if self._finished and self._finished_seq(data):
+            return True
         size = len(data)
         if size <= _ATOMIC_BYTES - 512:
             try:
@@ -220,7 +228,7 @@ class RecorderClient:
                 encode_frame(self._seq + 1 + number, b"", b"".join((route, view[at : at + MAX_CONTENT_BYTES])), 0)
                 for number, at in enumerate(range(0, size, MAX_CONTENT_BYTES))
             ]
-            self._push(data, frames)
+            self._push(data, frames, promised=True)
             if self._queue:
                 return False
         self._unkicked += size
@@ -272,7 +280,7 @@ class RecorderClient:
         if not self._has_room(len(payload) + len(entry)):
             self._kick()
             return None
-        seq = self._push(entry, encode_frames(self._seq + 1, entry, payload))
+        seq = self._push(entry, encode_frames(self._seq + 1, entry, payload), promised=True)
         self._kick()
         return None if self._queue else seq
 
@@ -282,22 +290,29 @@ class RecorderClient:
             if item.key is entry:
                 if urgent:
                     self._push(object(), [encode_sync(self._seq + 1)])
+                item.promised = False
                 self._kick()
                 return item.seq
+        finished = self._finished_seq(entry) if self._finished else 0
+        if finished:
+            if urgent and finished > self._durable:
+                self._push(object(), [encode_sync(self._seq + 1)])
+                self._kick()
+            return finished
         seq = self._push(entry, encode_frames(self._seq + 1, entry, payload, urgent=urgent))
         if urgent or self._queue:
             self._kick()
         return seq
 
-    def _push(self, key: object, frames: list[bytes]) -> int:
+    def _push(self, key: object, frames: list[bytes], *, promised: bool = False) -> int:
         """Send frames in order, queueing what the kernel doesn't take; the number of the last."""
         self._seq += len(frames)
         seq = self._seq
         views = [memoryview(frame) for frame in frames]
         if self._queue:
-            self._enqueue(_Item(key, views, seq, begun=False))
+            self._enqueue(_Item(key, views, seq, begun=False, promised=promised))
             return seq
-        item = _Item(key, views, seq, begun=False)
+        item = _Item(key, views, seq, begun=False, promised=promised)
         if not self._flush_item(item):
             self._enqueue(item)
         return seq
@@ -336,6 +351,14 @@ class RecorderClient:
     def _is_queued(self, entry: bytes) -> bool:
         return any(item.key is entry for item in self._queue)
 
+    def _finished_seq(self, key: object) -> int:
+        """The frame number of what was sent in the meantime, once; 0 if it wasn't."""
+        for number, (finished, seq) in enumerate(self._finished):
+            if finished is key:
+                del self._finished[number]
+                return seq
+        return 0
+
     def _abandon(self, entry: bytes) -> None:
         """Take back an entry that nobody waits for any more, if none of it was sent and nothing is behind it."""
         if self._queue and self._queue[-1].key is entry and not self._queue[-1].begun:
@@ -361,7 +384,9 @@ class RecorderClient:
             if not self._flush_item(self._queue[0]):
                 self._kick()
                 return
-            self._queue.popleft()
+            item = self._queue.popleft()
+            if item.promised:
+                self._finished.append((item.key, item.seq))
         waiting, self._room = self._room, []
         for future in waiting:
             if not future.done():
