@@ -340,11 +340,11 @@ class Gateway:
         self.listener = Listener(self.sock, door=PlainDoor(), services=self.services, make_mediator=LineMediator)
         self.seen = bytearray()
         """Everything that the upstream got."""
-        self.upstreams: list[asyncio.StreamWriter] = []
+        self.writers: list[asyncio.StreamWriter] = []
 
     async def upper(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """The upstream: answers each line in capitals; ``flood N`` with N lines, ``vanish`` by hanging up."""
-        self.upstreams.append(writer)
+        self.writers.append(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while line := await reader.readline():
                 self.seen += line
@@ -364,6 +364,7 @@ class Gateway:
 
     async def client(self, token: str = "good") -> "Client":
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
+        self.writers.append(writer)
         client = Client(reader, writer)
         if token:
             client.send(f"login {token}")
@@ -399,6 +400,8 @@ async def running(limits: LimitsConfig | None = None, *, upstream: bool = True) 
         finally:
             serving.cancel()
             server.close()
+            for writer in gateway.writers:
+                writer.transport.abort()
 
 
 @pytest.fixture

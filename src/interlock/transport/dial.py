@@ -7,6 +7,7 @@ from typing import Final, final
 
 from interlock.config.address import Address
 from interlock.core.errors import UpstreamUnavailable
+from interlock.transport import raw
 
 KEEPALIVE_IDLE_SECONDS: Final = 60
 
@@ -89,7 +90,7 @@ async def connect(pins: tuple[Pin, ...]) -> tuple[socket.socket, Pin]:
         sock = socket.socket(pin.family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(sock, pin.sockaddr)
+            await raw.connect(sock, pin.sockaddr)
             if pin.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,7 +1,7 @@
 """The two ends of a conversation as asyncio protocols: they turn callbacks into the conversation's calls, no more."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, cast, final
 
 if TYPE_CHECKING:
     from interlock.transport.stream import Conversation
@@ -23,10 +23,9 @@ class Leg(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; the write buffer's bound is the conversation's."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
         high = self._conversation.buffer_bytes
-        transport.set_write_buffer_limits(high=high, low=high // 4)
+        self.transport.set_write_buffer_limits(high=high, low=high // 4)
 
     def read_if(self, wanted: bool) -> None:  # noqa: FBT001 - one state, said by one word
         """Read from the peer, or let it wait."""

@@ -18,7 +18,7 @@ from typing import Final, Protocol, final
 
 from interlock.core.commands import Mediator
 from interlock.core.errors import InterlockError
-from interlock.transport.raw import close_politely
+from interlock.transport.raw import accept, close_politely
 from interlock.transport.services import Services
 from interlock.transport.stream import Conversation
 
@@ -104,7 +104,7 @@ class Listener:
         while True:
             await self._make_place()
             try:
-                sock, address = await loop.sock_accept(self._sock)
+                sock, address = await accept(self._sock)
             except OSError as error:
                 if error.errno in EXHAUSTED:
                     _log.warning("accept_exhausted", extra={"error": errno.errorcode.get(error.errno or 0, "")})
@@ -143,7 +143,6 @@ class Listener:
     def _admit(self, sock: socket.socket, source: str) -> bool:
         """Count the connection in, or turn it away."""
         limits = self._services.limits
-        sock.setblocking(False)
         if self._open >= limits.connections:
             code = "connections"
         elif self._sources[source] >= max(1, limits.handshakes // SOURCE_SHARE):

@@ -5,6 +5,9 @@ TLS can ever be read as if it had been protected.
 """
 
 import asyncio
+import contextlib
+import errno
+import os
 import socket
 from typing import Final
 
@@ -21,16 +24,57 @@ async def wait_readable(sock: socket.socket) -> None:
     """Wait until a read wouldn't block, be it for bytes or for the end."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-
-    def on_readable() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(sock.fileno(), on_readable)
+    loop.add_reader(sock.fileno(), _settle, ready)
     try:
         await ready
     finally:
-        loop.remove_reader(sock.fileno())
+        loop.remove_reader(sock.fileno())  # before anybody closes it: the loop must not watch a closed descriptor
+
+
+async def wait_writable(sock: socket.socket) -> None:
+    """Wait until a write wouldn't block, or a connect has ended one way or the other."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_writer(sock.fileno(), _settle, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_writer(sock.fileno())
+
+
+def _settle(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+async def accept(sock: socket.socket) -> tuple[socket.socket, object]:
+    """The next connection of a listening socket, non-blocking, and its address.
+
+    Raises:
+        OSError: the client left, or descriptors or memory are used up.
+    """
+    while True:
+        try:
+            connection, address = sock.accept()
+        except BlockingIOError:
+            await wait_readable(sock)
+            continue
+        connection.setblocking(False)
+        return connection, address
+
+
+async def connect(sock: socket.socket, address: object) -> None:
+    """Connect a non-blocking socket.
+
+    Raises:
+        OSError: nobody answers there.
+    """
+    code = sock.connect_ex(address)  # type: ignore[arg-type]  # typeshed knows no union of address families
+    if code == errno.EINPROGRESS:
+        await wait_writable(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
 
 
 async def peek(sock: socket.socket) -> int:
@@ -81,22 +125,17 @@ async def send_all(sock: socket.socket, data: bytes) -> None:
     Raises:
         OSError: the connection broke.
     """
-    await asyncio.get_running_loop().sock_sendall(sock, data)
-
-
-def has_unread(sock: socket.socket) -> bool:
-    """True if bytes wait in the kernel: what must not be there when an answer of one byte was asked for."""
-    try:
-        return bool(sock.recv(1, socket.MSG_PEEK))
-    except BlockingIOError:
-        return False
+    sent = 0
+    while sent < len(data):
+        try:
+            sent += sock.send(data[sent:])
+        except BlockingIOError:
+            await wait_writable(sock)
 
 
 def close_politely(sock: socket.socket) -> None:
     """Close so that the last bytes arrive: unread input would make the kernel send a reset that overtakes them."""
-    try:
+    with contextlib.suppress(OSError):  # the peer is gone, or has sent nothing: nothing can overtake
         sock.shutdown(socket.SHUT_WR)
         sock.recv(LINGER_BYTES)
-    except OSError:
-        pass  # the peer is gone, or has sent nothing: nothing can overtake
     sock.close()

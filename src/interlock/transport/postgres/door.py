@@ -9,7 +9,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Final, final
+from typing import Final, cast, final
 
 from interlock.protocols.postgres.prelude import Cancel, Continue, Prelude, PreludeStep, Refuse, Startup, WrapTls
 from interlock.transport.cancel import CancelRouter
@@ -34,8 +34,7 @@ class FirstWords(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The (protected) connection stands."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
 
     def data_received(self, data: bytes) -> None:
         """Keep the bytes; one reading is enough to wait with."""

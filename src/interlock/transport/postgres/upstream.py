@@ -12,7 +12,7 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, final
+from typing import Final, cast, final
 
 from interlock.config.address import parse_address
 from interlock.config.model import ResourceConfig, UpstreamConfig
@@ -44,7 +44,7 @@ from interlock.transport.dial import (
     connect,
     resolve,
 )
-from interlock.transport.raw import wait_readable
+from interlock.transport.raw import send_all, wait_readable
 from interlock.transport.tls import compute_end_point_binding, make_upstream_context
 from interlock.wire.postgres.scram import derive_pbkdf2
 from interlock.wire.postgres.startup import CancelRequest
@@ -91,8 +91,7 @@ class LoginLeg(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The (protected) connection stands."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of it
 
     def data_received(self, data: bytes) -> None:
         """Keep the bytes for whoever reads next; the machine bounds what a login may say."""
@@ -195,7 +194,7 @@ async def open_connection(pins: tuple[Pin, ...], *, tls: ssl.SSLContext | None, 
         if tls is None:
             await loop.create_connection(lambda: leg, sock=sock)
             return leg
-        await loop.sock_sendall(sock, TLS_REQUEST)
+        await send_all(sock, TLS_REQUEST)
         await wait_readable(sock)
         if not verify_tls_answer(sock.recv(MAX_TLS_ANSWER)):
             msg = "the upstream offers no TLS, and the configuration demands it"
