@@ -21,7 +21,7 @@ from interlock.analysis.postgres.functions import (
     SHIPPED_TYPES,
     judge_shipped,
 )
-from interlock.analysis.postgres.reviewed import DANGEROUS_RELATIONS, VOLATILE_HARMLESS
+from interlock.analysis.postgres.reviewed import DANGEROUS_RELATIONS
 from tests.servers.embedded import EmbeddedPostgres
 
 pytestmark = pytest.mark.integration
@@ -52,9 +52,7 @@ def read_catalogue(connection: Connection) -> Catalogue:
 def open_as_superuser(server: Any, database: str) -> Connection:
     if isinstance(server, EmbeddedPostgres):
         return server.connect(database)
-    return psycopg.connect(
-        host=str(server.folder), port=server.port, user="postgres", dbname=database, autocommit=True
-    )
+    return psycopg.connect(host=str(server.folder), port=server.port, user="postgres", dbname=database, autocommit=True)
 
 
 @pytest.fixture(params=["postgres", "embedded"])
@@ -100,7 +98,8 @@ CASES = [
            "CREATE AGGREGATE total(int) (SFUNC = st, STYPE = int, INITCOND = '0');",
            "SELECT total(id) FROM plain", call=("total", "function")),
     Hiding("operator", "CREATE FUNCTION eq(int, int) RETURNS bool LANGUAGE sql AS 'SELECT public.g() = 1';"
-           "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = eq);", "SELECT 1 === 2",
+           "ALTER TABLE victim RENAME TO victims",
+    "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = eq);", "SELECT 1 === 2",
            call=("===", "operator")),
     Hiding("operator of a shipped name", "CREATE FUNCTION eq(plain, int) RETURNS bool LANGUAGE sql"
            " AS 'SELECT public.g() = 1'; CREATE OPERATOR = (LEFTARG = plain, RIGHTARG = int, FUNCTION = eq);",
@@ -172,7 +171,8 @@ CASES = [
     Hiding("view of a view", "CREATE VIEW v AS SELECT f(id) AS x FROM plain; CREATE VIEW w AS SELECT x FROM v;",
            "SELECT * FROM w", reads="w"),
     Hiding("operator in a view", "CREATE FUNCTION eq(int, int) RETURNS bool LANGUAGE sql AS 'SELECT public.g() = 1';"
-           "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = eq);"
+           "ALTER TABLE victim RENAME TO victims",
+    "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = eq);"
            "CREATE VIEW v AS SELECT 1 AS x FROM plain WHERE id === 1;", "SELECT x FROM v", reads="v"),
     Hiding("row policy", "CREATE TABLE t (a int); INSERT INTO t VALUES (1); ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
            "CREATE POLICY p ON t USING (yes(a)); ALTER TABLE t FORCE ROW LEVEL SECURITY; DROP ROLE IF EXISTS reader;"
@@ -210,3 +210,169 @@ def test_a_user_hides_a_deletion_where_a_harmless_statement_runs_it_T4(connectio
         assert not after.judge((name,), kind).harmless
         assert not after.judge(("public", name), kind).harmless
     assert after.relation_code(("plain",), for_write=True) == () or "plain" in case.setup
+
+
+@pytest.mark.parametrize(
+    ("setup", "relation", "for_write", "code"),
+    [
+        ("CREATE VIEW v AS SELECT pg_read_file('PG_VERSION')", "v", False, "pg_catalog.pg_read_file"),
+        ("CREATE VIEW v AS SELECT 1 AS x FROM plain WHERE pg_cancel_backend(id)", "v", False,
+         "pg_catalog.pg_cancel_backend"),
+        ("CREATE VIEW v AS SELECT nextval('n')", "v", False, "pg_catalog.nextval"),
+        ("CREATE VIEW v AS SELECT * FROM pg_hba_file_rules", "v", False, "pg_catalog.pg_hba_file_rules"),
+        ("CREATE TABLE t (a int, b oid DEFAULT lo_creat(1))", "t", True, "pg_catalog.lo_creat"),
+        ("CREATE TABLE t (a xml DEFAULT query_to_xml('SELECT g()', true, true, ''))", "t", True,
+         "pg_catalog.query_to_xml"),
+        ("CREATE TABLE t (a int); CREATE POLICY p ON t USING (pg_stat_file('.') IS NOT NULL)", "t", False,
+         "pg_catalog.pg_stat_file"),
+    ],
+)  # fmt: skip
+def test_a_user_hides_a_dangerous_shipped_function_that_dependencies_dont_record_T4_T7(
+    connection: Connection, setup: str, relation: str, for_write: bool, code: str
+) -> None:
+    connection.execute("CREATE SEQUENCE n")
+    connection.execute(setup.encode())
+    assert read_catalogue(connection).relation_code((relation,), for_write) == (code,)
+
+
+def test_a_user_works_with_ordinary_tables_and_trusted_extensions(connection: Connection) -> None:
+    available = {name for (name,) in connection.execute("SELECT name FROM pg_available_extensions")}
+    wanted = {"citext", "hstore", "pgcrypto", "uuid-ossp", "pg_trgm"} & available
+    for name in sorted(wanted):
+        connection.execute(f'CREATE EXTENSION "{name}"'.encode())
+    connection.execute("""
+        CREATE TYPE mood AS ENUM ('ok', 'bad');
+        CREATE DOMAIN email AS text CHECK (VALUE ~ '@');
+        CREATE TABLE t (
+            id serial PRIMARY KEY, at timestamptz DEFAULT now(), m mood, e email, plain int REFERENCES plain,
+            twice int GENERATED ALWAYS AS (id * 2) STORED, tags text[] DEFAULT '{}', CHECK (length(e) < 90)
+        );
+        CREATE INDEX ON t (lower(e)) WHERE id > 0;
+        CREATE TABLE ids (id bigint GENERATED ALWAYS AS IDENTITY, u uuid DEFAULT gen_random_uuid());
+        CREATE VIEW v AS SELECT t.id, lower(e) AS e, count(*) OVER () FROM t JOIN plain ON plain.id = t.plain;
+        CREATE MATERIALIZED VIEW mv AS SELECT * FROM v;
+        CREATE TABLE log (at date, text text) PARTITION BY RANGE (at);
+        CREATE TABLE log1 PARTITION OF log FOR VALUES FROM ('2020-01-01') TO ('2030-01-01');
+    """)
+    catalogue = read_catalogue(connection)
+    for relation in ("t", "ids", "v", "mv", "log", "log1", "plain"):
+        assert catalogue.relation_code((relation,), for_write=False) == ()
+        assert catalogue.relation_code((relation,), for_write=True) == ()
+    for relation in ("pg_class", "pg_settings", "tables"):
+        assert catalogue.relation_code((relation,), for_write=False) == ()
+        assert catalogue.relation_code((relation,), for_write=True) != ()
+    assert catalogue.relation_code(("pg_hba_file_rules",), for_write=False) == ("pg_catalog.pg_hba_file_rules",)
+    for name in ("lower", "count", "now", "to_json", "json_to_record", "gen_random_uuid", "jsonb_agg"):
+        assert catalogue.judge((name,)).harmless
+    for name in ("=", "<", "->>", "||", "~~"):
+        assert catalogue.judge((name,), "operator").harmless
+    for name in ("mood", "email", "text", "int4", "jsonb"):
+        assert catalogue.judge((name,), "cast").harmless
+    for name in ("id", "at", "e", "mood"):
+        assert catalogue.judge((name,), "column").harmless
+    expected = {"citext": "citext_eq", "pgcrypto": "gen_random_bytes", "uuid-ossp": "uuid_generate_v4",
+                "hstore": "akeys", "pg_trgm": "similarity"}  # fmt: skip
+    assert {name for name in wanted if not catalogue.judge((expected[name],)).harmless} == set()
+    if "pg_trgm" in wanted:
+        assert catalogue.judge(("set_limit",)).dangerous == "settings"
+        assert catalogue.judge(("%",), "operator").harmless
+    assert catalogue.user_operators == frozenset()
+
+
+def test_a_server_has_no_shipped_function_that_nobody_reviewed(connection: Connection) -> None:
+    rows = connection.execute("""
+        SELECT proname, bool_or(provolatile = 'v') FROM pg_proc
+        WHERE pronamespace = 'pg_catalog'::regnamespace AND oid < 16384 GROUP BY 1
+    """).fetchall()
+    assert len(rows) > 2000
+    unclassified = [name for name, _ in rows if judge_shipped((name,)).verdict == "unknown"]
+    assert unclassified == []
+    unreviewed = [name for name, volatile in rows if volatile and name in SHIPPED_FUNCTIONS]
+    assert unreviewed == []
+
+
+def test_a_server_has_no_shipped_operator_that_runs_a_volatile_or_dangerous_function(connection: Connection) -> None:
+    rows = connection.execute("""
+        SELECT oprname, proname, provolatile FROM pg_operator o JOIN pg_proc p ON p.oid = oprcode WHERE o.oid < 16384
+    """).fetchall()
+    assert {name for name, _, _ in rows} <= SHIPPED_OPERATORS
+    assert [row for row in rows if row[2] == "v" or not judge_shipped((row[1],)).harmless] == []
+
+
+def test_a_server_has_no_shipped_function_that_is_dangerous_when_written_as_a_column(connection: Connection) -> None:
+    rows = connection.execute("""
+        SELECT proname, provolatile FROM pg_proc p JOIN pg_type t ON t.oid = proargtypes[0]
+        WHERE pronargs - pronargdefaults <= 1
+          AND t.typname IN ('any', 'anyelement', 'anycompatible', 'anynonarray', 'record')
+    """).fetchall()
+    assert rows
+    grave = [name for name, _ in rows if not judge_shipped((name,)).harmless]
+    assert [name for name in grave if judge_shipped((name,), "column").harmless] == []
+
+
+def test_a_server_has_no_system_view_that_is_dangerous_unseen(connection: Connection) -> None:
+    rows = connection.execute("""
+        SELECT DISTINCT c.relname, p.proname FROM pg_rewrite w JOIN pg_class c ON c.oid = ev_class,
+            regexp_matches(ev_action::text, ':(?:funcid|aggfnoid|winfnoid|opfuncid) (\\d+)', 'g') m(part)
+        JOIN pg_proc p ON p.oid = m.part[1]::oid
+        WHERE w.oid < 16384 AND w.ev_type = '1' AND p.pronamespace = 'pg_catalog'::regnamespace
+    """).fetchall()
+    assert len(rows) > 300
+    dangerous = {view: name for view, name in rows if not judge_shipped((name,)).harmless}
+    assert dangerous == {view: name for view, name in DANGEROUS_RELATIONS.items() if view in dangerous}
+    assert "pg_file_settings" in dangerous
+
+
+def test_a_server_has_every_shipped_type_that_clients_name(connection: Connection) -> None:
+    names = {name for (name,) in connection.execute("SELECT typname FROM pg_type WHERE oid < 12000 AND typrelid = 0")}
+    assert {name for name in names if not name.startswith("_pg_") and not name.startswith("pg_")} - SHIPPED_TYPES <= {
+        f"_{name}" for name in names
+    }
+
+
+CHANGES = [
+    "CREATE FUNCTION new() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "CREATE OR REPLACE FUNCTION f(x int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 2'",
+    "ALTER FUNCTION f(int) SECURITY DEFINER",
+    "DROP FUNCTION yes(int)",
+    "ALTER TABLE plain ALTER note SET DEFAULT 'x'",
+    "ALTER TABLE plain ADD CHECK (yes(id))",
+    "CREATE INDEX ON plain (f(id))",
+    "CREATE TABLE another (a int)",
+    "CREATE VIEW v AS SELECT f(1)",
+    "CREATE TRIGGER tt BEFORE INSERT ON plain FOR EACH ROW EXECUTE FUNCTION tg()",
+    "CREATE POLICY p ON plain USING (yes(id))",
+    "CREATE STATISTICS s ON (f(id)) FROM plain",
+    "ALTER TABLE victim RENAME TO victims",
+    "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq)",
+    "CREATE DOMAIN small AS int CHECK (yes(VALUE))",
+]
+
+
+def test_a_user_changes_the_catalogue_and_the_change_query_tells(connection: Connection) -> None:
+    def mark() -> str:
+        row = connection.execute(CHANGE_QUERY.encode()).fetchone()
+        assert row is not None
+        return str(row[0])
+
+    seen = [mark()]
+    assert mark() == seen[0]
+    connection.execute("INSERT INTO plain VALUES (9, 'z'); SELECT f(1)")
+    assert mark() == seen[0]
+    for change in CHANGES:
+        with connection.transaction(force_rollback=change.startswith("DROP")):
+            connection.execute(change.encode())
+            seen.append(mark())
+    assert len(set(seen)) == len(CHANGES) + 1
+
+
+def test_a_user_shadows_operators_and_tables_of_the_snapshot_itself_T4(connection: Connection) -> None:
+    connection.execute("""
+        CREATE TEMP TABLE pg_proc (oid oid);
+        CREATE FUNCTION ge(oid, int) RETURNS bool LANGUAGE sql AS 'SELECT public.g() = 0';
+        CREATE OPERATOR >= (LEFTARG = oid, RIGHTARG = int, FUNCTION = ge);
+        SET search_path = public, pg_catalog;
+    """)
+    catalogue = read_catalogue(connection)
+    assert not catalogue.judge(("f",)).harmless
+    assert connection.execute("SELECT count(*) FROM victim").fetchone() == (1,)

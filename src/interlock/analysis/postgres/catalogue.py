@@ -216,8 +216,8 @@ class Catalogue:
         return self._code_of([f"F{trigger.function}" for trigger in self._events], for_write=True)
 
     def _judge(self, name: Name, kind: str, argument_count: int) -> Judgement:
-        shipped = judge_shipped(name, "function" if kind == "column" else kind)
-        if not name or (shipped.danger and kind != "column"):
+        shipped = judge_shipped(name, kind)
+        if not name or shipped.danger:
             return shipped
         if kind == "column":
             return UNKNOWN if name[-1] in self.attribute_functions else HARMLESS

@@ -182,10 +182,10 @@ WITH dangers AS MATERIALIZED (
 SELECT DISTINCT t.node || t.owner::text, t.phase, 'S' || coalesce(f.name, v.name)
 FROM trees t
 CROSS JOIN patterns
-CROSS JOIN LATERAL regexp_matches(t.tree, ':(funcid|aggfnoid|winfnoid|opfuncid|relid) (\\d+)', 'g') m(part)
+CROSS JOIN LATERAL regexp_matches(t.tree COLLATE "C", ':(funcid|aggfnoid|winfnoid|opfuncid|relid) (\\d+)', 'g') m(part)
 LEFT JOIN dangers f ON m.part[1] <> 'relid' AND f.oid = m.part[2]
 LEFT JOIN views v ON m.part[1] = 'relid' AND v.oid = m.part[2]
-WHERE t.tree ~ patterns.pattern AND (f.oid IS NOT NULL OR v.oid IS NOT NULL)
+WHERE t.tree COLLATE "C" ~ patterns.pattern AND (f.oid IS NOT NULL OR v.oid IS NOT NULL)
 UNION
 SELECT 'F' || a.aggfnoid::oid::text, 'r', 'S' || f.name
 FROM pg_aggregate a JOIN dangers f ON f.oid IN (

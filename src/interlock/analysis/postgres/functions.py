@@ -106,8 +106,8 @@ def judge_shipped(name: tuple[str, ...], kind: str = "function") -> Judgement:
     """Say what PostgreSQL's own function, operator or type by this name does when called.
 
     Trust: ``name`` is the client's, folded as PostgreSQL folds it: ``("lower",)`` or ``("pg_catalog", "lower")``.
-    ``kind`` is ``function``, ``operator`` or ``cast``. Any schema but ``pg_catalog`` makes it a user's: ``unknown``,
-    unless the name alone is a known danger.
+    ``kind`` is ``function``, ``operator``, ``cast`` or ``column`` (``x.f`` can mean ``f(x)``). Any schema but
+    ``pg_catalog`` makes it a user's: ``unknown``, unless the name alone is a known danger.
     """
     if not name:
         return UNKNOWN
@@ -117,6 +117,9 @@ def judge_shipped(name: tuple[str, ...], kind: str = "function") -> Judgement:
         return HARMLESS if shipped and last in SHIPPED_OPERATORS else UNKNOWN
     if kind == "cast":
         return HARMLESS if shipped and last in SHIPPED_TYPES else UNKNOWN
+    if kind == "column":
+        # Some shipped functions take anything, so a row too; no real column is called like the dangerous ones of them.
+        return _DANGEROUS.get(last, HARMLESS) if last.startswith("pg_") else HARMLESS
     danger = _DANGEROUS.get(last)
     if danger is not None:
         return danger
