@@ -160,22 +160,3 @@ def test_holds_are_listed_by_state_newest_first_and_counted(run: Runner) -> None
         assert await store.count_open() == 4
 
     run(check)
-
-
-def test_wiped_copy_is_in_no_file_of_the_database_P7(tmp_path: Path) -> None:
-    canary = b"CANARY-9f3b" * 400
-
-    def holds_canary() -> bool:
-        return any(canary[:44] in file.read_bytes() for file in tmp_path.iterdir())
-
-    async def story(path: Path) -> None:
-        database = Database(path)
-        store = SqlApprovalStore(database)
-        await store.insert(HOLD, payload=canary, view=canary)
-        assert holds_canary()
-        assert await store.replace(replace(HOLD, version=2, state=HoldState.WITHDRAWN))
-        assert not holds_canary()
-        await database.close()
-
-    asyncio.run(migrate(tmp_path / "state.db"))
-    asyncio.run(story(tmp_path / "state.db"))

@@ -22,6 +22,7 @@ from interlock.control.interfaces import (
 from interlock.control.operations import Operations
 from interlock.control.recording import RecordedChanges
 from interlock.control.server import ControlServer
+from interlock.control.tailing import LogTail
 
 __all__ = [
     "Admin",
@@ -34,6 +35,7 @@ __all__ = [
     "Handles",
     "Holds",
     "LogReader",
+    "LogTail",
     "Operations",
     "PersonAuthenticator",
     "RecordedChanges",
