@@ -14,10 +14,11 @@ with atheris.instrument_imports(include=["interlock.analysis"]):
 CACHED = Analyser()
 DIRECT = Analyser(entries=1)
 PIECES = (
-    b"select ", b"delete from t where ", b"update t set a = ", b"insert into t values (", b"with c as (", b") ", b"drop ",
-    b"table t", b" and ", b" or ", b" not ", b"1", b"'x'", b"id", b" = ", b"; ", b"$1", b"explain analyze ", b"do $$",
-    b"begin ", b"end", b"$$", b"create function f() returns int language plpgsql as $$", b"set_config('a','b',false)",
-    b"copy t ", b"from ", b"to ", b"prepare s as ", b"execute s", b"set role ", b"case when ", b"exists (", b"/*", b"*/",
+    b"select ", b"delete from t where ", b"update t set a = ", b"insert into t values (", b"with c as (",
+    b") ", b"drop ", b"table t", b" and ", b" or ", b" not ", b"1", b"'x'", b"id", b" = ", b"; ", b"$1",
+    b"explain analyze ", b"do $$", b"begin ", b"end", b"$$",
+    b"create function f() returns int language plpgsql as $$", b"set_config('a','b',false)", b"copy t ",
+    b"from ", b"to ", b"prepare s as ", b"execute s", b"set role ", b"case when ", b"exists (", b"/*", b"*/",
 )  # fmt: skip
 
 

@@ -1,8 +1,12 @@
-from postgast import pg_query_pb2
+import importlib
+from typing import Any
 
 from interlock.analysis.postgres import utility
 from interlock.analysis.postgres.nodes import ANALYSED, PLAIN, TYPED_FIELDS, TYPED_FIELDS_OF
 from interlock.analysis.postgres.walk import HANDLERS
+
+pg_query_pb2: Any = importlib.import_module("postgast.pg_query_pb2")
+"""The library's own definitions; imported by name because their type stubs don't parse."""
 
 MESSAGES = pg_query_pb2.DESCRIPTOR.message_types_by_name
 ENUMS = pg_query_pb2.DESCRIPTOR.enum_types_by_name

@@ -5,9 +5,10 @@ from interlock.analysis.postgres.settings import assigned, constant, is_on
 
 @pytest.mark.parametrize("name", ["transaction_read_only", "default_transaction_read_only"])
 def test_only_a_plain_yes_keeps_read_only_mode(name: str) -> None:
-    for value in ("on", "TRUE", " t ", "yes", "1"):
-        assert assigned((name, value, False)) == ("session", "set", False, "")
-    for value in ("off", "0", "no", "o", "maybe", "", None):
+    for plain in ("on", "TRUE", " t ", "yes", "1"):
+        assert assigned((name, plain, False)) == ("session", "set", False, "")
+    doubtful: list[str | None] = ["off", "0", "no", "o", "maybe", "", None]
+    for value in doubtful:
         assert assigned((name, value, True))[2]
 
 

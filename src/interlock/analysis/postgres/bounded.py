@@ -12,7 +12,7 @@ import orjson
 
 Node = dict[str, Any]
 
-MAX_DEPTH: Final = 150
+MAX_DEPTH: Final = 100
 _TRUE_PATTERNS: Final = frozenset(("", ".*", "^", "$", "^.*", ".*$", "^.*$", ".+", "^.+$", ".", ".?", "(.*)", "^(.*)$"))
 _NEGATED: Final = {"=": "<>", "<>": "=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _COMPARISONS: Final = frozenset(_NEGATED)

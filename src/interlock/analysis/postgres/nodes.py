@@ -91,7 +91,7 @@ TYPED_FIELDS_OF: Final = {
 PLAIN: Final = frozenset(
     """
     AccessPriv Alias ATAlterConstraint A_ArrayExpr A_Indices A_Star BitString BoolExpr Boolean
-    BooleanTest CTECycleClause CTESearchClause CaseExpr CaseWhen CoalesceExpr CollateClause ColumnDef Constraint
+    BooleanTest CTECycleClause CTESearchClause CaseExpr CaseWhen CoalesceExpr CollateClause ColumnDef
     CreateOpClassItem CurrentOfExpr DefElem Float FunctionParameter GroupingFunc GroupingSet IndexElem InferClause
     Integer JsonAggConstructor JsonArgument JsonArrayAgg JsonArrayConstructor JsonArrayQueryConstructor
     JsonBehavior JsonFormat JsonFuncExpr JsonIsPredicate JsonKeyValue JsonObjectAgg JsonObjectConstructor
@@ -99,7 +99,7 @@ PLAIN: Final = frozenset(
     JsonValueExpr List MergeSupportFunc MinMaxExpr MultiAssignRef NamedArgExpr NullTest ObjectWithArgs
     PartitionBoundSpec PartitionElem PartitionRangeDatum PartitionSpec PublicationObjSpec
     PublicationTable RangeFunction RangeSubselect RangeTableFunc ReplicaIdentityStmt ReturnStmt
-    ReturningClause ReturningOption RowExpr SQLValueFunction SetToDefault StatsElem String TableLikeClause
+    ReturningClause ReturningOption RowExpr SQLValueFunction SetToDefault StatsElem String
     TriggerTransition VacuumRelation WindowDef XmlExpr
     """.split()
 )

@@ -265,7 +265,7 @@ def _simple(kind: str, effects: tuple[str, ...], word: str, verb: str, object_ki
 
 _SKIPPED: Final = (
     "relation", "view", "sequence", "typevar", "object", "role", "options", "setstmt", "relations", "funcname", "func",
-    "table", "actions",
+    "table", "actions", "constrrel", "inhRelations",
 )  # fmt: skip
 
 
@@ -636,7 +636,10 @@ def on_declare(walk: Walk, node: Node, scope: Scope) -> None:
 
 
 def nested(walk: Walk, query: Node | None) -> Any:
-    """Walk a statement inside a statement on its own, and add all of it to the outer one."""
+    """Walk a statement inside a statement on its own, and add all of it to the outer one.
+
+    What it sets isn't set yet: that is in the inner statement's ``sets``, and only named by the outer one.
+    """
     inner = Walk(walk.grammar, body_depth=walk.body_depth)
     inner.run(query or {})
     statement = inner.statement("")
@@ -645,7 +648,7 @@ def nested(walk: Walk, query: Node | None) -> Any:
 
 
 def absorb(walk: Walk, inner: Walk) -> None:
-    """Add what another walk gathered; what it sets or changes for the session comes too."""
+    """Add what another walk gathered."""
     for name in ("leaves", "calls", "reads", "writes", "creates", "alters", "drops", "columns", "roles", "files",
                  "programs", "languages", "body_effects", "body_writes", "kept"):  # fmt: skip
         getattr(walk, name).update(getattr(inner, name))
@@ -654,7 +657,8 @@ def absorb(walk: Walk, inner: Walk) -> None:
     walk.lifts_read_only = walk.lifts_read_only or inner.lifts_read_only
     walk.parameters = max(walk.parameters, inner.parameters)
     walk.changes_catalogue = walk.changes_catalogue or inner.changes_catalogue
-    walk.sets.extend(inner.sets)
+    walk.reads_rows = walk.reads_rows or inner.reads_rows
+    walk.kept.update(name for name, _, _ in inner.sets)
     if inner.executes is not None:
         walk.executes = inner.executes
 
@@ -744,6 +748,15 @@ def on_copy(walk: Walk, node: Node, scope: Scope) -> None:
     walk.push(node.get("whereClause"), scope)
 
 
+def on_constraint(walk: Walk, node: Node, scope: Scope) -> None:
+    walk.reads_relation(node.get("pktable"))
+    walk.push_children("Constraint", node, scope, skip=("pktable",))
+
+
+def on_table_like(walk: Walk, node: Node, scope: Scope) -> None:
+    walk.reads_relation(node.get("relation"))
+
+
 def on_lock(walk: Walk, node: Node, scope: Scope) -> None:
     walk.does("read" if node.get("mode") == 1 else "write", "lock")
     for item in node.get("relations", ()):
@@ -824,6 +837,8 @@ HANDLERS.update(
         "FetchStmt": on_fetch,
         "ExplainStmt": on_explain,
         "CopyStmt": on_copy,
+        "Constraint": on_constraint,
+        "TableLikeClause": on_table_like,
         "LockStmt": on_lock,
         "VacuumStmt": on_vacuum,
         "ClusterStmt": on_cluster,

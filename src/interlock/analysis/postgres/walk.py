@@ -33,6 +33,8 @@ class Walk:
         self.leaves: Final[set[str]] = set()
         self.calls: Final[set[tuple[Name, int, str]]] = set()
         self.reads: Final[set[Name]] = set()
+        self.reads_rows = False
+        """Rows of a relation are read, not only its definition."""
         self.writes: Final[set[Name]] = set()
         self.creates: Final[set[str]] = set()
         self.alters: Final[set[str]] = set()
@@ -130,7 +132,7 @@ class Walk:
         self.leaves.add(f"{effect}/postgres.{word}")
 
     def reads_relation(self, relation: Node | None) -> None:
-        """Add a relation that is read (a ``RangeVar``'s fields)."""
+        """Add a relation that is referred to (a ``RangeVar``'s fields)."""
         if relation:
             self.reads.add(relation_name(relation))
 
@@ -166,8 +168,11 @@ class Walk:
     def statement(self, text: str) -> Statement:
         """Freeze what was gathered."""
         leaves = self.leaves
-        if self.reads and not self.kind.startswith("alter") and self.kind not in _READ_FREE:
+        if self.reads_rows:
             leaves.add("read/postgres.select")
+        if self.kind.startswith(("create_", "alter_")) and self.kind not in _RUNS_ITS_QUERY:
+            self.kept.update(name for name, _, _ in self.sets)
+            self.sets.clear()
         if not leaves:
             self.give_up()
         return Statement(
@@ -207,8 +212,8 @@ class Walk:
 
 
 Handler = Callable[[Walk, Node, Scope], None]
-_READ_FREE: Final = frozenset(("lock", "explain", "comment", "grant", "revoke", "security_label"))
-"""Kinds that name relations without reading their rows; EXPLAIN has a read leaf of its own."""
+_RUNS_ITS_QUERY: Final = frozenset(("create_table_as", "create_materialized_view"))
+"""All other definitions only keep their expressions: a set_config() in a view sets nothing yet."""
 
 
 # --- names ----------------------------------------------------------------------------------------------------------
@@ -273,6 +278,7 @@ def on_range_var(walk: Walk, node: Node, scope: Scope) -> None:
     if len(name) == 1 and name[0] in scope:
         return
     walk.reads.add(name)
+    walk.reads_rows = True
 
 
 def on_insert(walk: Walk, node: Node, scope: Scope) -> None:
@@ -338,6 +344,7 @@ def returns(walk: Walk, node: Node) -> None:
     """RETURNING hands out rows of the target: that is reading it."""
     if node.get("returningClause"):
         walk.reads_relation(node.get("relation"))
+        walk.reads_rows = True
 
 
 # --- expressions ----------------------------------------------------------------------------------------------------
@@ -353,6 +360,8 @@ def on_column(walk: Walk, node: Node, scope: Scope) -> None:
         walk.columns.add(name)
         if len(fields) > 1:
             walk.calls.add(((name,), 1, "column"))
+    else:
+        walk.columns.add("*")
 
 
 def on_indirection(walk: Walk, node: Node, scope: Scope) -> None:
