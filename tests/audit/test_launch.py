@@ -69,7 +69,9 @@ def test_channel_can_be_added_while_it_runs_and_durable_means_on_disk(
     (sealed,) = intents("s-1", 1)
 
     async def run() -> None:
-        client = RecorderClient(end.sock.dup(), os.dup(end.kick), gap=make_journal().gap)
+        client = RecorderClient(
+            end.sock.dup(), os.dup(end.kick), gap=lambda lost, count: make_journal().gap("lost", lost=lost, count=count)
+        )
         client.attach(asyncio.get_running_loop())
         await client.record_durable(*sealed)
         assert leaves_of(tmp_path, "intent") == [sealed[0]]

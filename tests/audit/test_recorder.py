@@ -55,11 +55,15 @@ def read_notices(channel: Channel) -> None:
             return
 
 
+def is_available(channel: Channel) -> bool:
+    return channel.client.available
+
+
 def settle(recorder: Recorder, channel: Channel) -> None:
     """Run rounds, and end a refusal where there is one, as the loop does."""
     drain(recorder)
     read_notices(channel)
-    if not channel.client.available:
+    if not is_available(channel):
         recorder._try_to_resume()
         read_notices(channel)
 
@@ -185,7 +189,7 @@ def test_disk_error_at_every_step_is_survived_in_new_files_T22_P1(
     recorder = start_recorder(tmp_path, [channel], disk=failing, monotonic=lambda: now[0])
     for entry, payload in sealed[3:]:
         settle(recorder, channel)
-        assert channel.client.available
+        assert is_available(channel)
         assert channel.client.record(entry, payload)
     settle(recorder, channel)
     recorder.stop("closing")
@@ -208,7 +212,7 @@ def test_full_disk_refuses_keeps_what_is_recorded_and_resumes_when_there_is_spac
         recorded.append(entry)
         recorder.round()
         read_notices(channel)
-    assert not channel.client.available
+    assert not is_available(channel)
     assert 0 < len(recorded) < len(sealed)
     assert channel.client.record(*sealed[-1]) is None
     assert channel.client.response(route("s-1", "a", PayloadKind.RESPONSE), b"x") is False
@@ -220,11 +224,11 @@ def test_full_disk_refuses_keeps_what_is_recorded_and_resumes_when_there_is_spac
         asyncio.run(durable())
     recorder._try_to_resume()
     read_notices(channel)
-    assert not channel.client.available
+    assert not is_available(channel)
     disk.room = 10_000_000
     recorder._try_to_resume()
     read_notices(channel)
-    assert channel.client.available
+    assert is_available(channel)
     drain(recorder)
     recorder.stop("closing")
     assert leaves_of(tmp_path, "intent") == recorded
@@ -257,7 +261,7 @@ def test_hostile_worker_ends_only_its_own_channel_and_that_is_on_record_T22(tmp_
     assert good.client.record(*sealed[1])
     drain(recorder)
     read_notices(bad)
-    assert not bad.client.available
+    assert not is_available(bad)
     assert bad.client.record(*second) is None
     recorder.stop("closing")
     assert leaves_of(tmp_path, "intent") == [sealed[0][0], first[0], sealed[1][0]]

@@ -130,6 +130,11 @@ class Recorder:
         self._failed = False
         self._partial = False
 
+    @property
+    def refusing(self) -> bool:
+        """True while nothing new may be recorded."""
+        return self._refusal is not None
+
     def start(self, detail: Mapping[str, str | int]) -> Recovery:
         """Recover the log, begin a new file and record that this run has begun.
 
