@@ -98,8 +98,7 @@ CASES = [
            "CREATE AGGREGATE total(int) (SFUNC = st, STYPE = int, INITCOND = '0');",
            "SELECT total(id) FROM plain", call=("total", "function")),
     Hiding("operator", "CREATE FUNCTION eq(int, int) RETURNS bool LANGUAGE sql AS 'SELECT public.g() = 1';"
-           "ALTER TABLE victim RENAME TO victims",
-    "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = eq);", "SELECT 1 === 2",
+           "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = eq);", "SELECT 1 === 2",
            call=("===", "operator")),
     Hiding("operator of a shipped name", "CREATE FUNCTION eq(plain, int) RETURNS bool LANGUAGE sql"
            " AS 'SELECT public.g() = 1'; CREATE OPERATOR = (LEFTARG = plain, RIGHTARG = int, FUNCTION = eq);",
@@ -171,8 +170,7 @@ CASES = [
     Hiding("view of a view", "CREATE VIEW v AS SELECT f(id) AS x FROM plain; CREATE VIEW w AS SELECT x FROM v;",
            "SELECT * FROM w", reads="w"),
     Hiding("operator in a view", "CREATE FUNCTION eq(int, int) RETURNS bool LANGUAGE sql AS 'SELECT public.g() = 1';"
-           "ALTER TABLE victim RENAME TO victims",
-    "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = eq);"
+           "CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = eq);"
            "CREATE VIEW v AS SELECT 1 AS x FROM plain WHERE id === 1;", "SELECT x FROM v", reads="v"),
     Hiding("row policy", "CREATE TABLE t (a int); INSERT INTO t VALUES (1); ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
            "CREATE POLICY p ON t USING (yes(a)); ALTER TABLE t FORCE ROW LEVEL SECURITY; DROP ROLE IF EXISTS reader;"

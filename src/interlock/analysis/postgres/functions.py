@@ -2,7 +2,7 @@
 
     name as called -> judge_shipped -> Judgement (verdict, danger, the effect that calling it adds)
 
-``shipped/`` beside this file holds the names of ``pg_catalog`` in the supported versions, ``reviewed`` those that were
+``shipped_*.txt`` beside this file hold the names of ``pg_catalog`` in the supported versions, ``reviewed`` those that were
 read one by one. A name that isn't in it
 is ``unknown``, and an unknown call is ``execute``: doubt goes to the graver effect. What a user's own functions,
 operators and casts do, and whether one of them could be chosen instead of a shipped one, is ``catalogue``'s to say.
@@ -92,13 +92,13 @@ UNKNOWN: Final = Judgement("unknown")
 
 
 def _read(name: str) -> frozenset[str]:
-    text = files("interlock.analysis.postgres").joinpath("shipped", name).read_text(encoding="utf-8")
+    text = files("interlock.analysis.postgres").joinpath(f"shipped_{name}.txt").read_text(encoding="utf-8")
     return frozenset(word for line in text.splitlines() if not line.startswith("# ") for word in line.split())
 
 
-SHIPPED_FUNCTIONS: Final = _read("functions.txt")
-SHIPPED_OPERATORS: Final = _read("operators.txt")
-SHIPPED_TYPES: Final = _read("types.txt")
+SHIPPED_FUNCTIONS: Final = _read("functions")
+SHIPPED_OPERATORS: Final = _read("operators")
+SHIPPED_TYPES: Final = _read("types")
 _DANGEROUS: Final = MappingProxyType({name: Judgement("dangerous", danger) for name, danger in DANGERS.items()})
 
 
