@@ -76,6 +76,25 @@ def test_body_that_cant_be_read_is_unknown_and_dynamic_P2() -> None:
         assert found.dynamic
 
 
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        ("function f(a int, out b s.t, inout c text)", "begin b := a + 1; b.x := c; delete from t; end"),
+        ("function f(a int) returns setof t", "declare r record; begin delete from t; return next r; end"),
+        ("function f() returns table (x int, y text)", "begin delete from t; x := 1; return next; end"),
+        ("function f(int, variadic z int[]) returns int", "begin delete from t; return $1 + z[1]; end"),
+        ("function f() returns trigger", "begin new.a := old.b; delete from t; return new; end"),
+        ("function f() returns event_trigger", "begin delete from t; raise notice '%', tg_tag; end"),
+        ('procedure p(inout "A" int)', 'begin "A" := 1; delete from t; commit; end'),
+    ],
+)
+def test_body_that_uses_its_parameters_is_read_T4(head: str, code: str) -> None:
+    found = statement(f"create {head} language plpgsql as $$ {code} $$")
+    assert "destroy" in found.body_effects
+    assert "unknown" not in found.body_effects
+    assert found.body_writes == ("t",)
+
+
 def test_body_can_hold_any_dollar_quote() -> None:
     found = statement("do $x$ begin perform '$b$ $bb$'; delete from t where a = '$bbb$'; end $x$")
     assert found.body_effects == ("read", "write")

@@ -26,6 +26,7 @@ _KNOWN_KINDS: Final = frozenset(
     """.split()
 )
 _DYNAMIC_KINDS: Final = frozenset(("PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors"))
+_MODES: Final = {"FUNC_PARAM_OUT": "out ", "FUNC_PARAM_INOUT": "inout "}
 _STATEMENT_MODE: Final = 0
 _EXPRESSION_MODE: Final = 2
 
@@ -83,9 +84,34 @@ def on_function_definition(walk: Walk, node: Node, scope: Scope) -> None:
 
 
 def _header(node: Node) -> str:
-    names = strings(node.get("returnType", {}).get("names"))
-    kind = names[-1] if names and names[-1] in ("trigger", "event_trigger") else "void"
-    return f"create function f() returns {kind} language plpgsql as "
+    """A header that declares what the body can name: the parameters, and whether it returns rows.
+
+    The types' names don't matter to the library and are left out, but for those that give the body a meaning.
+    """
+    plain: list[str] = []
+    columns: list[str] = []
+    for item in node.get("parameters", ()):
+        parameter = item.get("FunctionParameter", {})
+        name = parameter.get("name", "").replace('"', '""')
+        column = f'"{name}" anything' if name else "anything"
+        mode = parameter.get("mode")
+        if mode == "FUNC_PARAM_TABLE":
+            columns.append(column)
+        else:
+            plain.append(_MODES.get(mode, "") + column)
+    if node.get("is_procedure"):
+        return f"create procedure f({', '.join(plain)}) language plpgsql as "
+    returned = node.get("returnType", {})
+    names = strings(returned.get("names"))
+    kind = names[-1] if names and names[-1] in ("void", "trigger", "event_trigger") else "anything"
+    if columns:
+        kind = f"table({', '.join(columns)})"
+    elif returned.get("setof"):
+        kind = "setof " + kind
+    elif not returned:
+        kind = ""
+    returns = f"returns {kind}" if kind else ""
+    return f"create function f({', '.join(plain)}) {returns} language plpgsql as "
 
 
 def unreadable(walk: Walk) -> None:
