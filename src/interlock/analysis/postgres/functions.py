@@ -2,10 +2,10 @@
 
     name as called -> judge_shipped -> Judgement (verdict, danger, the effect that calling it adds)
 
-``shipped_*.txt`` beside this file hold the names of ``pg_catalog`` in the supported versions, ``reviewed`` those that were
-read one by one. A name that isn't in it
-is ``unknown``, and an unknown call is ``execute``: doubt goes to the graver effect. What a user's own functions,
-operators and casts do, and whether one of them could be chosen instead of a shipped one, is ``catalogue``'s to say.
+``shipped_*.txt`` beside this file hold the names of ``pg_catalog`` in the supported versions; ``reviewed`` those that
+were read one by one. A name that is in neither is ``unknown``, and an unknown call is ``execute``: doubt goes to the
+graver effect. What a user's own functions, operators and casts do, and whether one of them could be chosen instead of
+a shipped one, is ``catalogue``'s to say.
 """
 
 from dataclasses import dataclass
