@@ -203,6 +203,8 @@ class Learned:
     """The catalogue, as the protocol's own ``analysis`` value; None if it couldn't be read."""
 
     catalogue: object | None
+    unasked: bool = False
+    """True if somebody else changed the catalogue: this says nothing of what the session itself has just changed."""
 
 
 @dataclass(frozen=True, slots=True)

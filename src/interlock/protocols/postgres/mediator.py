@@ -117,7 +117,7 @@ class PostgresMediator:
                 if event.catalogue is not None and not isinstance(event.catalogue, Catalogue):
                     msg = "a catalogue of another protocol"
                     raise TypeError(msg)
-                state.learned(event.catalogue)
+                state.learned(event.catalogue, unasked=event.unasked)
                 self._reception.learned()
                 self._open_if_ready()
             case Authenticated():

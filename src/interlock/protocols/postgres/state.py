@@ -84,10 +84,14 @@ class Conversation:
         self.up_permit: Permit | SessionPermit | None = None
         self.touched: list[Running] = []
 
-    def learned(self, catalogue: Catalogue | None) -> None:
-        """Take the catalogue as it is now; without one every call counts as not known."""
+    def learned(self, catalogue: Catalogue | None, *, unasked: bool = False) -> None:
+        """Take the catalogue as it is now; without one every call counts as not known.
+
+        One that nobody asked for may be older than what this session has just changed: the session stays dirty.
+        """
         self.requests.catalogue = catalogue
-        self.requests.dirty = False
+        if not unasked:
+            self.requests.dirty = False
 
     def forward(self, data: bytes, permit: Permit | SessionPermit) -> None:
         """Queue bytes for the upstream; an action's permit outranks the session's for the whole step."""
