@@ -1,7 +1,7 @@
 import importlib
 from typing import Any
 
-from interlock.analysis.postgres import utility
+from interlock.analysis.postgres import session, utility
 from interlock.analysis.postgres.nodes import ANALYSED, PLAIN, TYPED_FIELDS, TYPED_FIELDS_OF
 from interlock.analysis.postgres.walk import HANDLERS
 
@@ -48,4 +48,4 @@ def test_each_alter_table_command_is_classified_P2() -> None:
 
 
 def test_each_kind_of_transaction_statement_is_classified_P2() -> None:
-    assert set(utility._TRANSACTIONS) == values("TransactionStmtKind")
+    assert set(session._TRANSACTIONS) == values("TransactionStmtKind")

@@ -336,10 +336,6 @@ def on_merge(walk: Walk, node: Node, scope: Scope) -> None:
     walk.push_children("MergeStmt", node, scope, skip=("withClause", "relation"))
 
 
-def on_merge_when(walk: Walk, node: Node, scope: Scope) -> None:
-    walk.push_children("MergeWhenClause", node, scope)
-
-
 def returns(walk: Walk, node: Node) -> None:
     """RETURNING hands out rows of the target: that is reading it."""
     if node.get("returningClause"):
