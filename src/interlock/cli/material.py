@@ -85,15 +85,21 @@ def make_file(path: Path, make: Callable[[], bytes], *, secret: bool) -> Written
             file.write(make())
             file.flush()
             os.fsync(file.fileno())
-        os.link(temporary, path)  # unlike rename, never overwrites
+        made = _linked(temporary, path)
         temporary.unlink()
-    except FileExistsError:
-        temporary.unlink(missing_ok=True)
-        return Written(path, made=False)
     except OSError as error:
         msg = f"{path}: {error.strerror}"
         raise CannotWrite(msg) from error
-    return Written(path, made=True)
+    return Written(path, made=made)
+
+
+def _linked(temporary: Path, path: Path) -> bool:
+    """Give the finished file its name, unless something has that name by now: unlike rename, never overwrites."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    return True
 
 
 def make_signing_key() -> bytes:
