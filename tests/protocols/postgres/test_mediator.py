@@ -781,3 +781,20 @@ def test_a_stranger_sends_a_large_query_instead_of_a_password_and_none_of_it_is_
     talk.gives(FromClient(StartupMessage(PROTOCOL_3_0, {"user": "shop"}).encode()))
     talk.gives(FromClient(query("x" * 1_000_000)[:500_000]))
     assert talk.closed == "client_protocol"
+
+
+def test_client_makes_a_table_and_its_next_statement_waits_until_the_catalogue_is_read_again() -> None:
+    talk = opened()
+    talk.gives(FromClient(query("CREATE TABLE t9 (n int)") + query("SELECT n FROM t9")))
+    talk.permit()
+    talk.gives(FromUpstream(complete("CREATE TABLE") + READY))
+    assert talk.all(Lookup)
+    assert len(talk.asked) == 1
+    talk.gives(Learned(None))
+    assert len(talk.asked) == 2
+
+
+def test_the_catalogue_cannot_be_read_and_nothing_counts_as_harmless_T4() -> None:
+    talk = opened()
+    talk.gives(FromClient(query("SELECT lower(n) FROM t1")))
+    assert any(leaf.startswith("execute/") for leaf in talk.the(Ask).action.leaves)

@@ -350,6 +350,7 @@ class Downward:
             state.finish(portal.running, OutcomeStatus.OK)
         if state.lookup_wanted and state.permit is not None:
             state.lookup_wanted = False
+            state.looking = True
             state.commands.append(Lookup(state.permit, refresh=True))
 
     def _apply(self, one: Statement) -> None:

@@ -120,6 +120,8 @@ class PostgresMediator:
                 state.learned(event.catalogue, unasked=event.unasked)
                 self._reception.learned()
                 self._open_if_ready()
+                if self._running:
+                    self._upward.advance()
             case Authenticated():
                 self._reception.authenticated(event)
             case Refused():

@@ -156,7 +156,7 @@ class Reception:
         state = self._state
         state.session = event.session
         state.permit = event.permit
-        state.requests = Requests(event.session.id)
+        state.requests = Requests(event.session.id, state.analyser)
         state.reason = event.session.reason
         opening = self._opening
         if opening is None:

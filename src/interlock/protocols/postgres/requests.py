@@ -9,8 +9,10 @@ import struct
 from collections.abc import Mapping
 from typing import Final, final
 
+from interlock.analysis.postgres.analyser import Analyser
+from interlock.analysis.postgres.functions import Judgement
 from interlock.analysis.postgres.settle import Catalogue, settle
-from interlock.analysis.postgres.statement import Analysis, Settled, Statement
+from interlock.analysis.postgres.statement import Analysis, Name, Settled, Statement
 from interlock.core.action import Action
 
 UTF8_NAMES: Final = frozenset({"utf8", "utf-8", "unicode", "utf_8"})
@@ -37,24 +39,44 @@ def bind_of_payload(payload: bytes) -> bytes:
 
 
 @final
+class Unseen:
+    """The catalogue of an upstream that couldn't be read: nothing in it is known to be harmless."""
+
+    event_trigger_code: tuple[str, ...] = ()
+
+    def judge(self, name: Name, kind: str, argument_count: int, dirty: bool) -> Judgement:  # noqa: ARG002, FBT001
+        """Say that it isn't known."""
+        return Judgement("unknown")
+
+    def relation_code(self, relation: Name, for_write: bool, dirty: bool) -> tuple[str, ...]:  # noqa: ARG002, FBT001
+        """Say that any code could run."""
+        return (f"relation {'.'.join(relation)}",)
+
+
+UNSEEN: Final = Unseen()
+
+
+@final
 class Requests:
     """Makes the actions of one session: numbers them and binds them to the settings in force."""
 
-    def __init__(self, session_id: str) -> None:
+    def __init__(self, session_id: str, analyser: Analyser) -> None:
         self._session_id: Final = session_id
+        self._analyser: Final = analyser
         self._count = 0
         self._settings: dict[str, str] = {}
         self._fingerprint = b""
         self.epoch = 0
         """Grows when a setting changes that statements' meaning hangs on."""
-        self.catalogue: Catalogue | None = None
+        self.catalogue: Catalogue = UNSEEN
         self.dirty = False
+        """The session changed the catalogue, perhaps, since it was read."""
 
     def settle(
         self, analysis: Analysis, prepared: Mapping[str, Statement], cursors: Mapping[str, Statement]
     ) -> Settled:
         """What the analysis means in this session, now."""
-        return settle(analysis, self.catalogue, dirty=self.dirty, prepared=prepared, cursors=cursors)
+        return self._analyser.settle(analysis, self.catalogue, dirty=self.dirty, prepared=prepared, cursors=cursors)
 
     def action(
         self,
@@ -103,7 +125,7 @@ def unparsed() -> tuple[Settled, Analysis]:
     """A text that the grammar refuses, or that isn't read, as something policy can be asked about: ``unknown``."""
     statement = Statement("unparsed", ("unknown/postgres.unparsed",), lifts_read_only=True, changes_catalogue=True)
     analysis = Analysis((statement,), large=False)
-    return settle(analysis, None, dirty=True, prepared={}, cursors={}), analysis
+    return settle(analysis, UNSEEN, dirty=True, prepared={}, cursors={}), analysis
 
 
 def unsupported_encoding(statements: tuple[Statement, ...]) -> str:
@@ -122,4 +144,4 @@ def unsupported_encoding(statements: tuple[Statement, ...]) -> str:
 def function_call() -> Settled:
     """A fast-path FunctionCall as something policy can be asked about: code of which only an oid is known."""
     statement = Statement("function_call", ("execute/postgres.function_call",), dynamic=True, lifts_read_only=True)
-    return settle(Analysis((statement,), large=False), None, dirty=True, prepared={}, cursors={})
+    return settle(Analysis((statement,), large=False), UNSEEN, dirty=True, prepared={}, cursors={})

@@ -14,7 +14,7 @@ from interlock.core.session import Session
 from interlock.protocols.postgres.limits import Limits
 from interlock.protocols.postgres.names import Names
 from interlock.protocols.postgres.replies import FLUSH, held_notice
-from interlock.protocols.postgres.requests import Requests
+from interlock.protocols.postgres.requests import UNSEEN, Requests
 from interlock.protocols.postgres.running import Expected, Portal, Prepared, Running
 from interlock.wire.postgres.framing import FrameReader, authentication_limits, upstream_reader
 
@@ -49,7 +49,7 @@ class Conversation:
         self.upstream: Final = upstream_reader(max_body=limits.upstream_message_bytes)
         self.session: Session | None = None
         self.permit: SessionPermit | None = None
-        self.requests = Requests("")
+        self.requests = Requests("", analyser)
         self.statements: Names[Prepared] = Names()
         self.portals: Names[Portal] = Names()
         self.cursors: dict[str, Statement] = {}
@@ -77,6 +77,8 @@ class Conversation:
         """The last bytes for the client end inside a message."""
         self.fatal_seen = False
         self.lookup_wanted = False
+        self.looking = False
+        """The catalogue is being read again: nothing is judged meanwhile."""
         self.closed = False
         self.commands: list[Command] = []
         self.to_client: list[bytes] = []
@@ -89,8 +91,9 @@ class Conversation:
 
         One that nobody asked for may be older than what this session has just changed: the session stays dirty.
         """
-        self.requests.catalogue = catalogue
+        self.requests.catalogue = UNSEEN if catalogue is None else catalogue
         if not unasked:
+            self.looking = False
             self.requests.dirty = False
 
     def forward(self, data: bytes, permit: Permit | SessionPermit) -> None:

@@ -164,29 +164,18 @@ def refuse(state: Conversation, kind: int, *, action: Action, deny: Deny, name: 
 def names_for(
     state: Conversation, statements: tuple[Statement, ...]
 ) -> tuple[dict[str, Statement], dict[str, Statement]]:
-    """Prepared statements and cursors that a text may refer to.
-
-    A name that the text itself makes counts only if the server has none of that name and the text makes it once:
-    else it isn't known which of its meanings a reference has, and it is left out (so: ``unknown``).
-    """
+    """Prepared statements and cursors that the server is known to have, if the text could refer to any."""
     if not any(uses_names(one) for one in statements):
         return _NO_STATEMENTS, _NO_STATEMENTS
-    prepared = {name: one.analysis.statements[0] for name, one in state.statements.confirmed().items()
-                if len(one.analysis.statements) == 1}  # fmt: skip
+    prepared = {
+        name: one.analysis.statements[0]
+        for name, one in state.statements.confirmed().items()
+        if len(one.analysis.statements) == 1
+    }
     cursors = dict(state.cursors)
-    for portal, one in state.portals.confirmed().items():
-        if one.running.statement is not None:
-            cursors[portal] = one.running.statement
-    for made, table in (
-        ([one.prepares for one in statements if one.prepares is not None], prepared),
-        ([one.declares for one in statements if one.declares is not None], cursors),
-    ):
-        names = [name for name, _ in made]
-        for name, inner in made:
-            if names.count(name) > 1 or name in table:
-                table.pop(name, None)
-            else:
-                table[name] = inner
+    for portal, bound in state.portals.confirmed().items():
+        if bound.running.statement is not None:
+            cursors[portal] = bound.running.statement
     return prepared, cursors
 
 

@@ -87,6 +87,8 @@ class Upward:
                 return True
             if kind in _COPY_ENDS:
                 return self._copy(item.raw, ends=True)
+            if state.looking:
+                return False
             if state.barriers:
                 state.flush_upstream()
                 return False
