@@ -216,6 +216,9 @@ class LineGate:
             future.set_result(Permit(mint=GATE_MINT, action_id=action_id))
         self.waiting.clear()
 
+    def waits_for_people(self, session: Session) -> bool:
+        return bool(self.waiting)
+
     def record(self, session: Session, action_id: str, data: bytes) -> bool:
         if self.full:
             return False
@@ -283,7 +286,7 @@ class LineDialler:
 
 
 class NoCatalogues:
-    async def look_up(self, session: Session, permit: SessionPermit, *, refresh: bool) -> object | None:
+    async def look_up(self, session: Session, permit: SessionPermit, **_: object) -> object | None:
         return None
 
     def release(self, session: Session) -> None:
@@ -399,6 +402,7 @@ async def running(limits: LimitsConfig | None = None, *, upstream: bool = True) 
             yield gateway
         finally:
             serving.cancel()
+            await asyncio.wait([serving])
             server.close()
             for writer in gateway.writers:
                 writer.transport.abort()

@@ -78,7 +78,7 @@ class Listener:
         self._sources: Final[Counter[str]] = Counter()
         self._open = 0
         self._places = asyncio.Event()
-        self._draining = False
+        self._accepting: asyncio.Task[None] | None = None
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         sock.setblocking(False)
         sock.listen(BACKLOG)
@@ -88,18 +88,30 @@ class Listener:
         """Connections open now, authenticated or not."""
         return self._open
 
+    def stop_accepting(self) -> None:
+        """Take no more connections; those that are open live on until ``serve`` is cancelled."""
+        if self._accepting is not None:
+            self._accepting.cancel()
+
     async def serve(self) -> None:
         """Accept until cancelled; then every connection is ended and waited for."""
         async with asyncio.TaskGroup() as group:
-            accepting = group.create_task(self._accept_all(group), name="accept")
+            self._accepting = group.create_task(self._accept_all(group), name="accept")
             try:
-                await accepting
+                await asyncio.get_running_loop().create_future()  # until cancelled
             finally:
-                self._sock.close()
+                self._accepting.cancel()
+                await asyncio.wait([self._accepting])
                 for task in self._tasks:
                     task.cancel()
 
     async def _accept_all(self, group: asyncio.TaskGroup) -> None:
+        try:
+            await self._accept_each(group)
+        finally:
+            self._sock.close()
+
+    async def _accept_each(self, group: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await self._make_place()

@@ -48,6 +48,10 @@ class Gate(Protocol):
         """Close an action's entry, its last response bytes included; False as for ``record``."""
         ...
 
+    def waits_for_people(self, session: Session) -> bool:
+        """True while a hold of the session is open: time doesn't end it before that is settled (P4)."""
+        ...
+
     async def close_session(self, session: Session, code: str) -> None:
         """Record the end of a session."""
         ...
@@ -93,8 +97,13 @@ class Dialler(Protocol):
 class Catalogues(Protocol):
     """What is known of the upstreams' catalogues."""
 
-    async def look_up(self, session: Session, permit: SessionPermit, *, refresh: bool) -> object | None:
-        """The catalogue of the session's database as the session's login sees it; None if it can't be read."""
+    async def look_up(
+        self, session: Session, permit: SessionPermit, *, refresh: bool, on_change: Callable[[object], None]
+    ) -> object | None:
+        """The catalogue of the session's database as the session's login sees it; None if it can't be read.
+
+        ``on_change`` is given a newer one when somebody changes the catalogue, until ``release``.
+        """
         ...
 
     def release(self, session: Session) -> None:

@@ -41,3 +41,10 @@ class Sessions:
         for conversation in chosen:
             conversation.kill(code, message)
         return len(chosen)
+
+    def kill_idle(self, *, code: str, message: str) -> int:
+        """End every session that has nothing running and asks nothing; returns how many."""
+        idle = [conversation for conversation in self._live.values() if not conversation.is_busy]
+        for conversation in idle:
+            conversation.kill(code, message)
+        return len(idle)

@@ -463,12 +463,16 @@ class Conversation:
     async def _look_up(self, command: Lookup) -> None:
         try:
             catalogue = await self._services.catalogues.look_up(
-                self._open_session(), command.permit, refresh=command.refresh
+                self._open_session(), command.permit, refresh=command.refresh, on_change=self._on_catalogue_changed
             )
         except UpstreamUnavailable as error:
             self._report("lookup_failed", error)
             catalogue = None
         self._feed(Learned(catalogue))
+
+    def _on_catalogue_changed(self, catalogue: object) -> None:
+        if not self._close_code:
+            self._feed(Learned(catalogue, unasked=True))
 
     async def _analyse(self, command: Analyse) -> None:
         self._feed(Analysed(command.ticket, await self._services.offload.analyse(command.text)))
@@ -536,7 +540,7 @@ class Conversation:
         waits = self._asking or not self.client.reading or self._mediator.wants_ticks
         if waits or (upstream is not None and upstream.full_since is not None):
             return now + TICK_SECONDS
-        at = self._ends_at if self._ends_at is not None else now + TICK_SECONDS
+        at = max(self._ends_at, now) if self._ends_at is not None else now + TICK_SECONDS
         if self._services.limits.idle_seconds:
             at = min(at, max(self._active_at + self._services.limits.idle_seconds, now + TICK_SECONDS))
         return max(at, now)
@@ -551,9 +555,9 @@ class Conversation:
         upstream = self._upstream_leg
         if self.session is None and now >= self._handshake_until:
             self.kill("handshake_timeout", "the client took too long to authenticate")
-        elif self._ends_at is not None and now >= self._ends_at:
+        elif self._ends_at is not None and now >= self._ends_at and not self._waits_for_people():
             self.kill("expired", "the session has expired; connect again with a fresh token")
-        elif limits.idle_seconds and now >= self._active_at + limits.idle_seconds and not self._is_busy():
+        elif limits.idle_seconds and now >= self._active_at + limits.idle_seconds and not self.is_busy:
             self.kill("idle", "the session was idle for too long")
         elif self._is_overdue(self.client.full_since, now):
             self._finish("client_stalled")
@@ -571,7 +575,12 @@ class Conversation:
     def _is_overdue(self, since: float | None, now: float) -> bool:
         return since is not None and now >= since + self._services.limits.write_seconds
 
-    def _is_busy(self) -> bool:
+    def _waits_for_people(self) -> bool:
+        return self.session is not None and self._gate.waits_for_people(self.session)
+
+    @property
+    def is_busy(self) -> bool:
+        """True while an action of it runs or is asked about."""
         return bool(self._permits or self._asking)
 
     def _has_hung_up(self) -> bool:
