@@ -290,7 +290,8 @@ class PostgresDialler:
             database=database,
             nonce=base64.b64encode(self._random_bytes(NONCE_BYTES)).decode(),
             policy=LoginPolicy(tls=ssl_object is not None),
-            parameters=parameters,
+            # the machine sets the encoding itself, to UTF8, and fails if the upstream has another
+            parameters={name: value for name, value in parameters.items() if name != "client_encoding"},
             channel_binding=binding,
             derive=self._derived.derive,
         )
