@@ -36,10 +36,8 @@ def test_use_cannot_be_made_durable_and_gives_nothing_T20(tmp_path: Path) -> Non
         database = Database(path)
         store = SqlApprovalStore(database)
         await store.insert(HOLD, payload=b"sealed", view=b"shown")
-        async with database.writing() as connection:
-            await connection.exec_driver_sql(
-                "CREATE TRIGGER full BEFORE UPDATE ON approvals BEGIN SELECT RAISE(ABORT, 'disk full'); END"
-            )
+        trigger = "CREATE TRIGGER full BEFORE UPDATE ON approvals BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        await database.write(lambda connection: connection.exec_driver_sql(trigger))
         with pytest.raises(StorageError, match="disk full"):
             await store.take(replace(HOLD, version=2, state=HoldState.CONSUMED))
         assert await store.find("a1") == HOLD

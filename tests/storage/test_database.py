@@ -1,12 +1,13 @@
 import asyncio
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from interlock.core.errors import StorageError
 from interlock.storage import Database, migrate
@@ -20,9 +21,8 @@ def test_supervisor_migrates_twice_and_workers_open_the_same_file(tmp_path: Path
         await migrate(path)
         database = Database(path)
         await database.open()
-        async with database.reading() as connection:
-            mode = (await connection.execute(text("PRAGMA journal_mode"))).scalar()
-            synchronous = (await connection.execute(text("PRAGMA synchronous"))).scalar()
+        mode = await database.read(lambda connection: connection.execute(text("PRAGMA journal_mode")).scalar())
+        synchronous = await database.read(lambda connection: connection.execute(text("PRAGMA synchronous")).scalar())
         await database.close()
         assert (mode, synchronous) == ("wal", 2)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -76,15 +76,39 @@ def test_error_inside_a_write_leaves_nothing_behind(tmp_path: Path) -> None:
         await migrate(tmp_path / "state.db")
         database = Database(tmp_path / "state.db")
 
-        async def write() -> None:
-            async with database.writing() as connection:
-                await connection.execute(text("INSERT INTO revocations VALUES ('token', 'x', 1, 2, 'me', '')"))
-                await connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+        def write(connection: Connection) -> None:
+            connection.execute(text("INSERT INTO revocations VALUES ('token', 'x', 1, 2, 'me', '')"))
+            connection.execute(text("INSERT INTO nowhere VALUES (1)"))
 
         with pytest.raises(StorageError, match="no such table"):
-            await write()
-        async with database.reading() as connection:
-            assert (await connection.execute(text("SELECT count(*) FROM revocations"))).scalar() == 0
+            await database.write(write)
+        count = text("SELECT count(*) FROM revocations")
+        assert await database.read(lambda connection: connection.execute(count).scalar()) == 0
         await database.close()
+
+    asyncio.run(story())
+
+
+def test_read_goes_on_while_another_process_writes(tmp_path: Path) -> None:
+    async def story() -> None:
+        await migrate(tmp_path / "state.db")
+        one, two = Database(tmp_path / "state.db"), Database(tmp_path / "state.db")
+        writing, done = threading.Event(), threading.Event()
+
+        def hold(connection: Connection) -> None:
+            connection.execute(text("INSERT INTO revocations VALUES ('token', 'x', 1, 2, 'me', '')"))
+            writing.set()
+            assert done.wait(30)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(one.write(hold))
+            await asyncio.to_thread(writing.wait)
+            count = text("SELECT count(*) FROM revocations")
+            for database in (one, two):
+                assert await database.read(lambda connection: connection.execute(count).scalar()) == 0
+            done.set()
+        assert await two.read(lambda connection: connection.execute(count).scalar()) == 1
+        await one.close()
+        await two.close()
 
     asyncio.run(story())

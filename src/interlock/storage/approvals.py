@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any, Final, final
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
 
 from interlock.approval.held import HeldAction, HoldState
 from interlock.storage.database import Database
@@ -32,14 +32,12 @@ class SqlApprovalStore:
             "payload": payload,
             "view": view,
         }
-        async with self._database.writing() as connection:
-            await connection.execute(insert(APPROVALS).values(values))
+        await self._database.write(lambda connection: connection.execute(insert(APPROVALS), values))
 
     async def find(self, approval_id: str) -> HeldAction | None:
         """The hold, or None."""
         query = select(APPROVALS.c.document).where(APPROVALS.c.id == approval_id)
-        async with self._database.reading() as connection:
-            document = (await connection.execute(query)).scalar()
+        document = await self._database.read(lambda connection: connection.execute(query).scalar())
         return None if document is None else _DECODER.decode(document)
 
     async def find_all(self, states: Collection[HoldState], *, limit: int) -> list[HeldAction]:
@@ -50,15 +48,13 @@ class SqlApprovalStore:
             .order_by(APPROVALS.c.created_at.desc(), APPROVALS.c.id.desc())
             .limit(limit)
         )
-        async with self._database.reading() as connection:
-            documents = (await connection.execute(query)).scalars().all()
+        documents = await self._database.read(lambda connection: connection.execute(query).scalars().all())
         return [_DECODER.decode(document) for document in documents]
 
     async def find_view(self, approval_id: str) -> bytes | None:
         """The sealed view, or None when the hold has ended."""
         query = select(APPROVALS.c.view).where(APPROVALS.c.id == approval_id)
-        async with self._database.reading() as connection:
-            view: bytes | None = (await connection.execute(query)).scalar()
+        view: bytes | None = await self._database.read(lambda connection: connection.execute(query).scalar())
         return view
 
     async def count_open(self, *, session_id: str | None = None, principal_id: str | None = None) -> int:
@@ -69,8 +65,7 @@ class SqlApprovalStore:
         if principal_id is not None:
             conditions.append(APPROVALS.c.principal_id == principal_id)
         query = select(func.count()).select_from(APPROVALS).where(and_(*conditions))
-        async with self._database.reading() as connection:
-            count: int | None = (await connection.execute(query)).scalar()
+        count: int | None = await self._database.read(lambda connection: connection.execute(query).scalar())
         return count or 0
 
     async def replace(self, hold: HeldAction) -> bool:
@@ -79,8 +74,7 @@ class SqlApprovalStore:
         statement = (
             update(APPROVALS).where(APPROVALS.c.id == hold.id, APPROVALS.c.version == hold.version - 1).values(values)
         )
-        async with self._database.writing() as connection:
-            changed = (await connection.execute(statement)).rowcount == 1
+        changed = await self._database.write(lambda connection: connection.execute(statement).rowcount == 1)
         if changed and not hold.state.is_open:
             await self._database.forget()
         return changed
@@ -88,11 +82,15 @@ class SqlApprovalStore:
     async def take(self, hold: HeldAction) -> bytes | None:
         """As ``replace``, and gives the sealed payload that it destroys; durable before it returns."""
         here = and_(APPROVALS.c.id == hold.id, APPROVALS.c.version == hold.version - 1)
-        async with self._database.writing() as connection:
-            payload: bytes | None = (await connection.execute(select(APPROVALS.c.payload).where(here))).scalar()
+        values = {**_values(hold), "payload": None, "view": None}
+
+        def take(connection: Connection) -> bytes | None:
+            payload: bytes | None = connection.execute(select(APPROVALS.c.payload).where(here)).scalar()
             if payload is not None:
-                values = {**_values(hold), "payload": None, "view": None}
-                await connection.execute(update(APPROVALS).where(here).values(values))
+                connection.execute(update(APPROVALS).where(here).values(values))
+            return payload
+
+        payload = await self._database.write(take)
         if payload is not None:
             await self._database.forget()
         return payload

@@ -64,6 +64,7 @@ REVOCATIONS = Table(
     Column("by", String, nullable=False),
     Column("reason", String, nullable=False),
     Index("revocations_until", "until"),
+    Index("revocations_value", "value"),
 )
 
 

@@ -1,11 +1,11 @@
 """Which sessions live, in which worker, and which lived."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, final
+from typing import Any, Final, final
 
 import msgspec
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from interlock.core.session import Session
 from interlock.storage.database import Database
@@ -36,6 +36,21 @@ class StoredSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DECODER: Final = msgspec.json.Decoder(StoredSession)
+_INSERT: Final = insert(SESSIONS)
+_COUNT_OPEN: Final = (
+    select(func.count())
+    .select_from(SESSIONS)
+    .where(SESSIONS.c.principal_id == bindparam("principal"), SESSIONS.c.ended_at.is_(None))
+)
+_OPEN: Final = select(SESSIONS.c.id, SESSIONS.c.document).where(SESSIONS.c.ended_at.is_(None))
+_OPEN_ONE: Final = _OPEN.where(SESSIONS.c.id == bindparam("session"))
+_OPEN_OF_WORKER: Final = _OPEN.where(SESSIONS.c.worker == bindparam("worker"))
+_END: Final = (
+    update(SESSIONS)
+    .where(SESSIONS.c.id == bindparam("session"))
+    .values(ended_at=bindparam("moment"), document=bindparam("ended"))
+)
+"""Built once: building a statement costs more than running it."""
 
 
 @final
@@ -59,22 +74,22 @@ class SqlSessionStore:
             "ended_at": None,
             "document": msgspec.json.encode(stored),
         }
-        async with self._database.writing() as connection:
-            await connection.execute(insert(SESSIONS).values(values))
+        await self._database.write(lambda connection: connection.execute(_INSERT, values))
 
     async def end(self, session_id: str, *, code: str, now: datetime) -> bool:
         """The session ended; False if it isn't open here."""
-        return await self._end_where(SESSIONS.c.id == session_id, code, now) == 1
+        return await self._end_all(_OPEN_ONE, {"session": session_id}, code, now) == 1
 
     async def end_worker(self, worker: int | None, *, code: str, now: datetime) -> int:
         """Every open session of a worker that died, or of all workers; gives how many."""
-        return await self._end_where(None if worker is None else SESSIONS.c.worker == worker, code, now)
+        if worker is None:
+            return await self._end_all(_OPEN, {}, code, now)
+        return await self._end_all(_OPEN_OF_WORKER, {"worker": worker}, code, now)
 
     async def find(self, session_id: str) -> StoredSession | None:
         """The session, or None."""
         query = select(SESSIONS.c.document).where(SESSIONS.c.id == session_id)
-        async with self._database.reading() as connection:
-            document = (await connection.execute(query)).scalar()
+        document = await self._database.read(lambda connection: connection.execute(query).scalar())
         return None if document is None else _DECODER.decode(document)
 
     async def find_all(self, *, ended: bool = False, limit: int = 1000) -> list[StoredSession]:
@@ -82,41 +97,32 @@ class SqlSessionStore:
         query = select(SESSIONS.c.document).order_by(SESSIONS.c.started_at.desc(), SESSIONS.c.id.desc()).limit(limit)
         if not ended:
             query = query.where(SESSIONS.c.ended_at.is_(None))
-        async with self._database.reading() as connection:
-            documents = (await connection.execute(query)).scalars().all()
+        documents = await self._database.read(lambda connection: connection.execute(query).scalars().all())
         return [_DECODER.decode(document) for document in documents]
 
     async def count_open(self, principal_id: str) -> int:
         """How many sessions the principal has open."""
-        query = (
-            select(func.count())
-            .select_from(SESSIONS)
-            .where(SESSIONS.c.principal_id == principal_id, SESSIONS.c.ended_at.is_(None))
+        names = {"principal": principal_id}
+        count: int | None = await self._database.read(
+            lambda connection: connection.execute(_COUNT_OPEN, names).scalar()
         )
-        async with self._database.reading() as connection:
-            count: int | None = (await connection.execute(query)).scalar()
         return count or 0
 
     async def forget_before(self, moment: datetime) -> int:
         """Drop sessions that ended before; the log keeps what they were."""
         statement = SESSIONS.delete().where(SESSIONS.c.ended_at < microseconds(moment))
-        async with self._database.writing() as connection:
-            return (await connection.execute(statement)).rowcount
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
-    async def _end_where(self, condition: object, code: str, now: datetime) -> int:
-        query = select(SESSIONS.c.id, SESSIONS.c.document).where(SESSIONS.c.ended_at.is_(None))
-        if condition is not None:
-            query = query.where(condition)  # type: ignore[arg-type]  # a column expression of ours
-        async with self._database.writing() as connection:
-            rows = (await connection.execute(query)).all()
+    async def _end_all(self, query: Select[Any], names: Mapping[str, object], code: str, now: datetime) -> int:
+        def end_all(connection: Connection) -> int:
+            rows = connection.execute(query, dict(names)).all()
             for session_id, document in rows:
                 ended = msgspec.structs.replace(_DECODER.decode(document), ended_at=now, end_code=code)
-                await connection.execute(
-                    update(SESSIONS)
-                    .where(SESSIONS.c.id == session_id)
-                    .values(ended_at=microseconds(now), document=msgspec.json.encode(ended))
-                )
-        return len(rows)
+                values = {"session": session_id, "moment": microseconds(now), "ended": msgspec.json.encode(ended)}
+                connection.execute(_END, values)
+            return len(rows)
+
+        return await self._database.write(end_all)
 
 
 @final

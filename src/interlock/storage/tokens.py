@@ -4,11 +4,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, final
 
-from sqlalchemy import Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Row, bindparam, delete, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from interlock.storage.database import Database
 from interlock.storage.schema import HANDLES, REVOCATIONS, microseconds, moment
+
+_BURN: Final = (
+    update(HANDLES)
+    .where(
+        HANDLES.c.digest == bindparam("wanted"),
+        HANDLES.c.resource == bindparam("on"),
+        HANDLES.c.expires_at > bindparam("now"),
+        HANDLES.c.uses > 0,
+    )
+    .values(uses=HANDLES.c.uses - 1)
+    .returning(HANDLES.c.principal)
+)
+_IN_FORCE: Final = select(REVOCATIONS).where(
+    REVOCATIONS.c.value.in_(bindparam("values", expanding=True)), REVOCATIONS.c.until > bindparam("now")
+)
+"""Built once: building a statement costs more than running it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +57,20 @@ class SqlHandleStore:
             "uses": uses,
             "principal": principal_json,
         }
-        async with self._database.writing() as connection:
-            await connection.execute(insert(HANDLES).values(values))
+        await self._database.write(lambda connection: connection.execute(insert(HANDLES), values))
 
     async def burn(self, digest: bytes, resource: str, now: datetime) -> str | None:
         """Take one use, atomically over all processes; the principal as issued, or None."""
-        statement = (
-            update(HANDLES)
-            .where(
-                HANDLES.c.digest == digest,
-                HANDLES.c.resource == resource,
-                HANDLES.c.expires_at > microseconds(now),
-                HANDLES.c.uses > 0,
-            )
-            .values(uses=HANDLES.c.uses - 1)
-            .returning(HANDLES.c.principal)
+        values = {"wanted": digest, "on": resource, "now": microseconds(now)}
+        principal: str | None = await self._database.write(
+            lambda connection: connection.execute(_BURN, values).scalar()
         )
-        async with self._database.writing() as connection:
-            principal: str | None = (await connection.execute(statement)).scalar()
         return principal
 
     async def forget_before(self, now: datetime) -> int:
         """Drop those that have expired or are used up."""
         over = or_(HANDLES.c.expires_at <= microseconds(now), HANDLES.c.uses <= 0)
-        async with self._database.writing() as connection:
-            return (await connection.execute(delete(HANDLES).where(over))).rowcount
+        return await self._database.write(lambda connection: connection.execute(delete(HANDLES).where(over)).rowcount)
 
 
 @final
@@ -91,8 +96,7 @@ class SqlRevocationStore:
             set_={"until": values["until"], "at": values["at"], "by": revocation.by, "reason": revocation.reason},
             where=REVOCATIONS.c.until < values["until"],
         )
-        async with self._database.writing() as connection:
-            await connection.execute(statement)
+        await self._database.write(lambda connection: connection.execute(statement))
 
     async def revoke(self, kind: str, value: str, *, at: datetime, until: datetime, by: str, reason: str) -> None:
         """As ``add``, in the control room's words."""
@@ -102,25 +106,20 @@ class SqlRevocationStore:
         """A revocation in force of one of these ``(kind, value)`` pairs, or None."""
         if not names:
             return None
-        named = or_(*(and_(REVOCATIONS.c.kind == kind, REVOCATIONS.c.value == value) for kind, value in names))
-        query = select(REVOCATIONS).where(named, REVOCATIONS.c.until > microseconds(now)).limit(1)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else _revocation(row)
+        values = {"values": [value for _, value in names], "now": microseconds(now)}
+        rows = await self._database.read(lambda connection: connection.execute(_IN_FORCE, values).all())
+        return next((_revocation(row) for row in rows if (row.kind, row.value) in names), None)
 
     async def find_all(self, *, now: datetime) -> list[RevocationRow]:
         """Every revocation in force."""
         query = select(REVOCATIONS).where(REVOCATIONS.c.until > microseconds(now)).order_by(REVOCATIONS.c.at)
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [_revocation(row) for row in rows]
 
     async def forget_before(self, now: datetime) -> int:
         """Drop those that are over."""
-        async with self._database.writing() as connection:
-            return (
-                await connection.execute(delete(REVOCATIONS).where(REVOCATIONS.c.until <= microseconds(now)))
-            ).rowcount
+        statement = delete(REVOCATIONS).where(REVOCATIONS.c.until <= microseconds(now))
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount)
 
 
 def _revocation(row: Row[Any]) -> RevocationRow:

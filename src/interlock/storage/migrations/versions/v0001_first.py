@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String, nullable=False),
     )
     op.create_index("revocations_until", "revocations", ["until"])
+    op.create_index("revocations_value", "revocations", ["value"])
 
 
 def downgrade() -> None:
