@@ -70,7 +70,7 @@ class Ask:
     reason: str | None = None
     """The reason in force for this action, given by the client."""
     refusal: Deny | None = None
-    """Set when the protocol itself refuses (an encoding it can't follow, a size): recorded and given back as the answer."""
+    """Set when the protocol itself refuses (an unknown encoding, a size): recorded and given back as the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,18 @@ class Close:
 
 
 Command = (
-    ToClient | ToUpstream | Authenticate | Dial | Ask | Withdraw | Lookup | Analyse | Record | Done | CancelUpstream | Close
+    ToClient
+    | ToUpstream
+    | Authenticate
+    | Dial
+    | Ask
+    | Withdraw
+    | Lookup
+    | Analyse
+    | Record
+    | Done
+    | CancelUpstream
+    | Close
 )
 
 # --- events ---------------------------------------------------------------------------------------------------------
