@@ -23,7 +23,7 @@ class Narrator:
     def chapter(self, title: str, text: str) -> None:
         """Begin a step."""
         print(f"\n\033[1m{title}\033[0m" if sys.stdout.isatty() else f"\n{title}")
-        print(textwrap.fill(textwrap.dedent(text).strip(), 100))
+        print(textwrap.fill(" ".join(text.split()), 100))
 
     def shows(self, command: str, output: str) -> None:
         """Show what somebody typed and what they got."""
