@@ -91,7 +91,7 @@ REFUSING_TESTS = $(wildcard tests/core tests/gate tests/policy tests/identity)
 
 test: setup servers check fuzz-short ## everything: checks, fuzzing for seconds, unit and integration tests, in both forms
 	INTERLOCK_PURE=1 $(PYTEST) -n auto -q -m "not integration" --cov --cov-report=term tests/architecture/test_form.py $(PURE_TESTS)
-	$(BIN)/python -O -W ignore::pytest.PytestConfigWarning -m pytest -W ignore::pytest.PytestConfigWarning -n auto -q \
+	PYTHONOPTIMIZE=1 $(PYTEST) -W ignore::pytest.PytestConfigWarning -n auto -q \
 		-m "not integration" $(REFUSING_TESTS)
 	INTERLOCK_REQUIRE_COMPILED=$(CAN_COMPILE) $(PYTEST) -n auto
 
