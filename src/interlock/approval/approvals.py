@@ -355,8 +355,10 @@ def _refused(approval_id: str, code: str, approvers: tuple[str, ...] = ()) -> Re
 
 
 def _refused_by(hold: HeldAction) -> Refused:
-    deciders = tuple(verdict.person for verdict in hold.verdicts if verdict.kind is VerdictKind.DENY)
-    return _refused(hold.id, hold.end_code, deciders)
+    denials = [verdict for verdict in hold.verdicts if verdict.kind is VerdictKind.DENY]
+    refused = _refused(hold.id, hold.end_code, tuple(verdict.person for verdict in denials))
+    comments = "; ".join(verdict.comment for verdict in denials if verdict.comment)
+    return replace(refused, reason=f"{refused.reason}: {comments}") if comments else refused
 
 
 def _binding(purpose: str, approval_id: str, digest: str, session_id: str, principal_id: str) -> tuple[str, ...]:
