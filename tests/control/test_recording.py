@@ -28,16 +28,17 @@ def recorded(*, fails: bool = False) -> tuple[RecordedChanges, list[Entry]]:
 def test_decision_is_recorded_with_the_person_the_group_and_the_action() -> None:
     async def story() -> None:
         changes, entries = recorded()
-        approvals = Approvals(
-            store=MemoryApprovalStore(), key=bytes(32), clock=lambda: NOW, random_bytes=bytes
-        )
+        approvals = Approvals(store=MemoryApprovalStore(), key=bytes(32), clock=lambda: NOW, random_bytes=bytes)
         hold = await approvals.hold(SESSION, ACTION, Hold(("p",), "h", ("dba", "x"), 60), approval_id="a1", now=NOW)
         approver = replace(PEOPLE["bob-token"], person="Bob@Example")
         await changes.approval("approved", hold=hold, approver=approver, comment="fine", code="")
-        (entry,) = entries
+        (entry,) = entries[:1]
         assert (entry.type, entry.decision, entry.approval) == ("approval", "approved", "a1")
         assert (entry.action, entry.session, entry.reason) == ("s1.1", "s1", "fine")
         assert (entry.groups, entry.approvers) == (("dba",), ("bob@example",))
+        agent = replace(PEOPLE["bot-token"], person="bob@example")
+        await changes.approval("rejected", hold=hold, approver=agent, comment="", code="approver_not_human")
+        assert entries[1].approvers == ("https://idp/|bot",)
 
     asyncio.run(story())
 

@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import struct
 from pathlib import Path
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from interlock.audit.disk import Disk
-from interlock.audit.entry import Entry, decode, encode
+from interlock.audit.entry import Entry, encode
 from interlock.audit.store import LOG, Limits, Store
 from interlock.control import ControlError, LogTail
 
@@ -30,7 +31,7 @@ def write(store: Store, first: int, count: int) -> None:
 
 def tail(folder: Path, lines: int) -> list[int]:
     async def read() -> list[int]:
-        return [decode(data).seq async for data in LogTail(folder).tail(lines=lines, follow=False)]
+        return [json.loads(data)["seq"] async for data in LogTail(folder).tail(lines=lines, follow=False)]
 
     return asyncio.run(read())
 
@@ -50,7 +51,7 @@ def test_follower_gets_what_is_written_later(tmp_path: Path) -> None:
     async def follow() -> list[int]:
         seen: list[int] = []
         async for data in LogTail(tmp_path, poll_seconds=0.001).tail(lines=1, follow=True):
-            seen.append(decode(data).seq)
+            seen.append(json.loads(data)["seq"])
             if len(seen) == 4:
                 break
             write(store, seen[-1] + 1, 1)

@@ -134,7 +134,7 @@ def _fields(row: dict[str, Any]) -> list[tuple[str, object]]:
         ("resource", f"{row['resource']}, database {row['database']}"),
         ("kind", row["kind"]),
         ("effects", row["leaves"]),
-        ("facts", [f"{k}={v}" for k, v in (row.get("facts") or {}).items() if v not in (False, 0, [], "")]),
+        ("facts", {name: value for name, value in (row.get("facts") or {}).items() if value or name == "bounded"}),
         ("needs", row["groups"]),
         ("policies", row["policies"]),
         ("digest", row["digest"]),

@@ -1,11 +1,13 @@
 """``interlock log``: the audit log's entries."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from interlock.approval.showing import show_line
+from interlock.audit.entry import decode
+from interlock.audit.reading import Logged, describe
 from interlock.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, control_of
 from interlock.cli.output import print_line
 from interlock.control.messages import TailLog
@@ -41,23 +43,8 @@ def tail(
 
 def summarise(entry: dict[str, Any]) -> str:
     """One entry on one line: when, what, who, on what, why."""
-    when = datetime.fromtimestamp(entry.get("at", 0) / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
-    who, on = entry.get("who") or {}, entry.get("on") or {}
-    model = who.get("model")
-    parts = [
-        when,
-        entry.get("type", "?"),
-        entry.get("decision") or entry.get("status"),
-        who.get("id"),
-        model and f"model={model.get('vendor')}/{model.get('name')}/{model.get('version')}",
-        on.get("resource") and f"{on['resource']}/{on.get('database', '')}",
-        entry.get("kind"),
-        ",".join(entry.get("leaves", ())),
-        entry.get("tag"),
-        entry.get("code"),
-        entry.get("policies") and f"policies={','.join(entry['policies'])}",
-        entry.get("approval") and f"approval={entry['approval']}",
-        entry.get("approvers") and f"by={','.join(entry['approvers'])}",
-        entry.get("reason") and f'reason="{entry["reason"]}"',
-    ]
-    return show_line("  ".join(str(part) for part in parts if part))
+    data = msgspec.json.encode({name: value for name, value in entry.items() if name != "index"})
+    try:
+        return describe(Logged(int(entry.get("index", 0)), data, decode(data)))
+    except (msgspec.MsgspecError, ValueError, OverflowError):
+        return show_line(data.decode())  # of a later version: shown as it is

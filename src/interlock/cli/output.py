@@ -70,4 +70,6 @@ def new_id(length: int = 16) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(_cell(member) for member in value)
+    if isinstance(value, dict):
+        return " ".join(f"{name}={_cell(member)}" for name, member in value.items())
     return "" if value is None else show_line(str(value))

@@ -28,6 +28,7 @@ def serve(
         msg = "one of debug, info, warning, error"
         raise typer.BadParameter(msg, param_hint="--log-level")
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # says how it set itself up, at every start
     loaded = read_config(config)
     from interlock.app import serve as run
 

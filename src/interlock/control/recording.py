@@ -5,7 +5,7 @@ from typing import final
 
 from interlock.approval import HeldAction, canonical_person
 from interlock.audit.journal import Journal, Sealed
-from interlock.core.principal import Principal
+from interlock.core.principal import Principal, PrincipalKind
 
 Append = Callable[[bytes, bytes | None], Awaitable[object]]
 """``RecorderClient.record_durable``: raises ``AuditUnavailable``."""
@@ -33,7 +33,7 @@ class RecordedChanges:
                 action_id=hold.action_id,
                 session_id=hold.session_id,
                 groups=groups,
-                approvers=(canonical_person(approver),),
+                approvers=(_name(approver),),
                 reason=comment,
                 code=code,
             )
@@ -41,3 +41,9 @@ class RecordedChanges:
 
     async def _record(self, sealed: Sealed) -> None:
         await self._append(*sealed)
+
+
+def _name(approver: Principal) -> str:
+    """Who decided: the person; or, of a token that isn't a person's own, the principal itself, not whom it names."""
+    own = approver.kind is PrincipalKind.HUMAN and not approver.actors
+    return canonical_person(approver) if own else approver.id

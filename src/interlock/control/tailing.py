@@ -1,11 +1,12 @@
 """The end of the log, and what comes: reading needs no recorder, and following is polling the files."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, final
 
-from interlock.audit.reading import LogDamaged, Logged, LogReader
+from interlock.audit.reading import LogDamaged, Logged, LogReader, as_json
 from interlock.control.messages import refuse
 
 POLL_SECONDS: Final = 0.25
@@ -21,7 +22,7 @@ class LogTail:
         self._poll: Final = poll_seconds
 
     async def tail(self, *, lines: int, follow: bool) -> AsyncIterator[bytes]:
-        """The last entries as they are stored, and with ``follow`` those to come.
+        """The last entries as they are stored, with their index, and with ``follow`` those to come.
 
         Raises:
             ControlRefused: the log can't be read, or isn't what was written.
@@ -31,7 +32,7 @@ class LogTail:
         reader = LogReader(self._directory, start=max(0, last.next_index - lines))
         while True:
             for logged in await asyncio.to_thread(_read, reader):
-                yield logged.data
+                yield json.dumps(as_json(logged)).encode()
             if not follow:
                 return
             await asyncio.sleep(self._poll)
