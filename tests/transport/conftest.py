@@ -305,8 +305,12 @@ class PlainDoor:
         from interlock.transport.postgres.door import _adopt  # noqa: PLC0415 - the same hand-over as PostgreSQL's
 
         words = await _adopt(sock, None)
-        first = await words.read_exactly(1)
         assert words.transport is not None
+        try:
+            first = await words.read_exactly(1)
+        except BaseException:
+            words.transport.abort()
+            raise
         return Opened(words.transport, first + words.take_rest(), tls=False)
 
     def refusal(self, code: str) -> bytes:
