@@ -27,8 +27,8 @@ from interlock.core.commands import (
     Close,
     Command,
     Dial,
-    Dialled,
     DialFailed,
+    Dialled,
     Done,
     Event,
     FromClient,
@@ -369,6 +369,9 @@ class Gateway:
                     await writer.drain()
         writer.close()
 
+    async def until(self, condition: Callable[[], object]) -> None:
+        await until(condition)
+
     async def client(self, token: str = "good") -> "Client":
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
         self.writers.append(writer)
@@ -376,6 +379,13 @@ class Gateway:
         if token:
             client.send(f"login {token}")
         return client
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop go round until something holds that nobody announces."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
 
 
 class Client:

@@ -58,7 +58,9 @@ def test_request_for_another_worker_is_passed_on_with_its_key() -> None:
 
 
 def test_process_ids_are_positive_and_never_shared_by_two_sessions() -> None:
-    numbers = itertools.chain([b"\0\0\0\0"], itertools.repeat(b"\0\0\0\1", 2), (bytes([0, 0, 0, n]) for n in range(2, 9)))
+    numbers = itertools.chain(
+        [b"\0\0\0\0"], itertools.repeat(b"\0\0\0\1", 2), (bytes([0, 0, 0, n]) for n in range(2, 9))
+    )
     keys = CancelKeys(0, random_bytes=lambda n: next(numbers)[:n], monotonic=lambda: 0.0, forward=lambda *_: None)
     pids = [keys.issue(lambda: None, secret_bytes=4)[0] for _ in range(2)]
     assert len(set(pids)) == 2

@@ -12,6 +12,7 @@ import uvloop
 
 from interlock.config.model import LimitsConfig
 from interlock.transport.listener import bind
+from interlock.transport.raw import accept
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -37,8 +38,7 @@ def test_silent_client_is_dropped_at_the_deadline_T30(gateway: Any) -> None:
             half.writer.write(b"log")
             assert await silent.rest() == ""
             assert await half.rest() == "fatal handshake_timeout\n"
-            while g.listener.connections:
-                await asyncio.sleep(0)
+            await g.until(lambda: not g.listener.connections)
 
     run(work())
 
@@ -80,8 +80,7 @@ def test_too_many_connections_are_refused_in_the_protocols_words_P10(gateway: An
             assert await refused.rest() == "refused connections\n"
             clients[0].writer.close()
             await g.gate.until(lambda: g.gate.closed)
-            while g.listener.connections == 2:
-                await asyncio.sleep(0)
+            await g.until(lambda: g.listener.connections < 2)
             again = await g.client()
             assert (await again.line()).startswith("ready")
 
@@ -122,16 +121,14 @@ def test_stopped_listener_takes_no_more_and_open_connections_live_on(gateway: An
 def test_listener_survives_running_out_of_descriptors_T30(gateway: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         async with gateway() as g:
-            from interlock.transport import listener  # noqa: PLC0415
-
-            accept, failures = listener.accept, [errno.EMFILE, errno.ECONNABORTED]
+            failures = [errno.EMFILE, errno.ECONNABORTED]
 
             async def exhausted(sock: socket.socket) -> tuple[socket.socket, object]:
                 if failures:
                     raise OSError(failures.pop(), "no")
                 return await accept(sock)
 
-            monkeypatch.setattr(listener, "accept", exhausted)
+            monkeypatch.setattr("interlock.transport.listener.accept", exhausted)
             for _ in range(2):
                 client = await g.client()
                 assert (await client.line()).startswith("ready")

@@ -142,17 +142,14 @@ def test_cancel_of_a_running_line_reaches_the_upstream_while_the_client_reads_no
             client.send("flood 100000")
             await asyncio.wait_for(_until_stalled(g), 5)
             g.keys.present(int(pid), bytes.fromhex(secret), source="127.0.0.1")
-            async with asyncio.timeout(5):
-                while not g.dialler.cancelled:
-                    await asyncio.sleep(0)
+            await g.until(lambda: g.dialler.cancelled)
 
     run(work())
 
 
 async def _until_stalled(g: Any) -> None:
     conversation = next(iter(g.sessions._live.values()))
-    while conversation.client.full_since is None:
-        await asyncio.sleep(0)
+    await g.until(lambda: conversation.client.full_since is not None)
 
 
 def test_forged_permit_never_reaches_the_upstream_P1(gateway: Any) -> None:
@@ -196,9 +193,8 @@ def test_recorder_without_room_stops_delivery_until_it_has_some_P1(gateway: Any)
             g.gate.has_room.clear()
             client.send("hello")
             conversation = next(iter(g.sessions._live.values()))
-            while not conversation._recorder_full:
-                await asyncio.sleep(0)
-            assert bytes(client.reader._buffer) == b""  # type: ignore[attr-defined]  # what has arrived
+            await g.until(lambda: conversation._recorder_full)
+            assert bytes(client.reader._buffer) == b""
             g.gate.full = False
             g.gate.has_room.set()
             assert await client.line() == "HELLO"

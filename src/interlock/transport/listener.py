@@ -73,8 +73,8 @@ class Listener:
         self._door: Final = door
         self._services: Final = services
         self._make_mediator: Final = make_mediator
-        self._unknown: Final[dict[asyncio.Task[None], float]] = {}
-        """Connections that haven't authenticated, oldest first, by when they were accepted."""
+        self._unknown: Final[dict[asyncio.Task[None], tuple[float, str]]] = {}
+        """Connections that haven't authenticated, oldest first: when they were accepted, and from where."""
         self._sources: Final[Counter[str]] = Counter()
         self._open = 0
         self._places = asyncio.Event()
@@ -128,21 +128,19 @@ class Listener:
             source = str(address[0]) if isinstance(address, tuple) else "local"
             if not self._admit(sock, source):
                 continue
-            task = group.create_task(
-                self._converse(sock, source, _written(address)), name=f"connection {_written(address)}"
-            )
-            self._unknown[task] = loop.time()
+            task = group.create_task(self._converse(sock, _written(address)), name=f"connection {_written(address)}")
+            self._unknown[task] = (loop.time(), source)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _make_place(self) -> None:
         """Wait until another unknown client may be accepted; the one that dallies longest goes first."""
         while len(self._unknown) >= self._services.limits.handshakes:
-            oldest, since = next(iter(self._unknown.items()))
+            oldest, (since, _) = next(iter(self._unknown.items()))
             left = since + PATIENCE_SECONDS - asyncio.get_running_loop().time()
             if left <= 0:
                 _log.info("handshake_displaced", extra={"unknown": len(self._unknown)})
-                self._unknown.pop(oldest)
+                self._leave_unknown(oldest)
                 oldest.cancel()
                 return
             self._places.clear()
@@ -169,24 +167,23 @@ class Listener:
         close_politely(sock)
         return False
 
-    async def _converse(self, sock: socket.socket, source: str, address: str) -> None:
+    def _leave_unknown(self, task: asyncio.Task[None]) -> None:
+        """The connection has authenticated, ended or been displaced: its place is another's."""
+        entry = self._unknown.pop(task, None)
+        if entry is None:
+            return
+        source = entry[1]
+        self._sources[source] -= 1
+        if self._sources[source] <= 0:
+            del self._sources[source]
+        self._places.set()
+
+    async def _converse(self, sock: socket.socket, address: str) -> None:
         """One connection from its first byte to its last; whatever breaks here breaks only this one."""
         task = asyncio.current_task()
         assert task is not None
-        known = False
-
-        def leave_unknown() -> None:
-            nonlocal known
-            if not known:
-                known = True
-                self._unknown.pop(task, None)
-                self._places.set()
-                self._sources[source] -= 1
-                if self._sources[source] <= 0:
-                    del self._sources[source]
-
         try:
-            await self._open_and_run(sock, address, leave_unknown)
+            await self._open_and_run(sock, address, lambda: self._leave_unknown(task))
         except InterlockError as error:
             _log.info("connection_ended", extra={"client_address": address, "code": error.code})
         except (OSError, TimeoutError) as error:
@@ -194,7 +191,7 @@ class Listener:
         except Exception as error:  # noqa: BLE001 - the per-connection boundary: no session harms another
             _log.warning("connection_failed", extra={"client_address": address, "error": type(error).__name__})
         finally:
-            leave_unknown()
+            self._leave_unknown(task)
             self._open -= 1
             sock.close()  # a transport that has it keeps its descriptor until it is done
 

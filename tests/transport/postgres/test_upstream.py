@@ -1,7 +1,6 @@
 """The gateway's login to an upstream: a hostile one, and a real one."""
 
 import asyncio
-import ssl
 from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,9 +108,7 @@ def test_derived_keys_are_kept_and_are_those_of_pbkdf2() -> None:
 def test_real_server_is_logged_in_to_with_tls_and_channel_binding(postgres: DebianPostgres) -> None:
     async def work() -> Mapping[str, str]:
         login = UpstreamConfig("app", SecretReference("env", "X"), ca=postgres.ca)
-        upstream: PostgresUpstream = await dial(
-            f"localhost:{postgres.port}", login, password=postgres.passwords["app"]
-        )
+        upstream: PostgresUpstream = await dial(f"localhost:{postgres.port}", login, password=postgres.passwords["app"])
         upstream.abort()
         return upstream.parameters
 
@@ -125,7 +122,7 @@ def test_certificate_of_another_authority_or_host_is_refused_T27(postgres: Debia
     with pytest.raises(UpstreamTlsFailed):
         run(dial(f"localhost:{postgres.port}", UpstreamConfig("app", reference, ca=other.ca)))
     with pytest.raises(UpstreamTlsFailed):
-        run(dial(f"127.0.0.2:{postgres.port}", UpstreamConfig("app", reference, ca=postgres.ca)))
+        run(dial(f"127.1:{postgres.port}", UpstreamConfig("app", reference, ca=postgres.ca)))
 
 
 @pytest.mark.integration
@@ -158,4 +155,3 @@ def test_credential_that_cannot_be_resolved_is_said_so_before_anything_is_sent(t
 def test_every_failure_is_an_upstream_unavailable_with_a_code_of_its_own() -> None:
     kinds = UpstreamUnavailable.__subclasses__()
     assert len({kind.code for kind in kinds}) == len(kinds) > 5
-    assert ssl.SSLError not in kinds
