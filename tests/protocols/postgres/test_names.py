@@ -65,3 +65,24 @@ def test_whatever_fails_where_the_gateway_and_the_server_agree_T3(
             names.confirm()
         assert names.confirmed() == server
         assert all(names.resolve(name, number + 1) == server.get(name) for name in "abc")
+
+
+def test_weight_is_that_of_all_entries_whatever_became_of_them() -> None:
+    names: Names[str] = Names(len)
+    names.change("a", "12", 1)
+    names.change("a", "345", 1)
+    names.change("b", "6", 2)
+    assert names.weight == 6
+    names.confirm()
+    names.confirm()
+    assert names.weight == 4
+    names.drop_batch(2)
+    assert names.weight == 3
+    names.set("a", "7")
+    names.set("c", "89")
+    assert names.weight == 3
+    names.remove("c")
+    names.remove("c")
+    assert names.weight == 1
+    names.clear()
+    assert names.weight == 0

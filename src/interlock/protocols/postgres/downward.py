@@ -16,6 +16,7 @@ from interlock.protocols.postgres import running as kinds
 from interlock.protocols.postgres.replies import denial
 from interlock.protocols.postgres.running import Expected, Prepared, Running
 from interlock.protocols.postgres.state import Conversation
+from interlock.protocols.postgres.texts import changes_names
 from interlock.protocols.postgres.upward import Upward
 from interlock.wire.postgres.backend import CommandComplete, ParameterStatus
 from interlock.wire.postgres.framing import Chunk, Frame, Run, split
@@ -27,6 +28,8 @@ _ERROR: Final = ord("E")
 _PARAMETER_STATUS: Final = ord("S")
 _ANY_TIME: Final = frozenset(b"NASE")
 _STATEMENTS: Final = frozenset({kinds.EXECUTE, kinds.QUERY})
+_ENDS: Final = frozenset({"commit", "rollback", "prepare"})
+"""Ends of a transaction: its portals go with it, also where the next one begins in the same text."""
 _SYNC_LIKE: Final = frozenset({kinds.SYNC, kinds.QUERY, kinds.REFUSED_QUERY, kinds.FUNCTION})
 
 
@@ -223,10 +226,11 @@ class Downward:
             msg = "CommandComplete for no action"
             raise UpstreamProtocolError(msg)
         running.tag = CommandComplete.decode(frame.body).tag
-        if running.rows_cut:
-            self._row_limit(running)
-        elif not self._swallowing:
-            state.deliver(frame.raw, running)
+        if not self._swallowing:
+            if running.rows_cut:
+                self._row_limit(running)
+            else:
+                state.deliver(frame.raw, running)
         if state.copying is running:
             state.copying = None
         if head.kind == kinds.EXECUTE:
@@ -248,15 +252,16 @@ class Downward:
             state.discarding = True
 
     def _copy_in(self, frame: Frame, head: Expected) -> None:
-        """CopyInResponse: the client's data may flow; Syncs already sent are ignored by the server."""
+        """CopyInResponse: the client's data may flow."""
         state = self._state
         running = head.running
         if running is None:
             msg = "CopyInResponse for no action"
             raise UpstreamProtocolError(msg)
+        if not running.takes_data:
+            msg = "CopyInResponse to what is no COPY FROM STDIN"
+            raise UpstreamProtocolError(msg)
         state.copying = running
-        while len(state.expected) > 1 and state.expected[1].kind == kinds.SYNC:
-            del state.expected[1]
         self._pass(frame, running)
 
     def _parameter(self, frame: Frame) -> None:
@@ -346,16 +351,28 @@ class Downward:
         """No transaction is open: portals are gone, local settings too, and DDL is visible to others."""
         state = self._state
         state.local_reason = None
-        for portal in state.portals.clear():
-            state.finish(portal.running, OutcomeStatus.OK)
+        self._portals_gone()
         if state.lookup_wanted and state.permit is not None:
             state.lookup_wanted = False
             state.looking = True
             state.commands.append(Lookup(state.permit, refresh=True))
 
+    def _portal_gone(self, name: str) -> None:
+        """SQL and protocol share one namespace: what CLOSE dropped, or DECLARE made anew, is no portal of a Bind."""
+        portal = self._state.portals.remove(name)
+        if portal is not None:
+            self._state.finish(portal.running, OutcomeStatus.OK)
+
+    def _portals_gone(self) -> None:
+        """The server dropped all portals."""
+        for portal in self._state.portals.clear():
+            self._state.finish(portal.running, OutcomeStatus.OK)
+
     def _apply(self, one: Statement) -> None:
         """A statement succeeded: the names and settings that it makes or drops are in force."""
         state = self._state
+        if changes_names(one):
+            state.names_epoch += 1
         if one.prepares is not None:
             name, inner = one.prepares
             state.statements.set(name, Prepared(inner.text, Analysis((inner,), large=False), ""))
@@ -366,11 +383,16 @@ class Downward:
                 state.statements.clear()
         if one.declares is not None:
             state.cursors[one.declares[0]] = one.declares[1]
+            self._portal_gone(one.declares[0])
         if one.closes is not None:
             if one.closes:
                 state.cursors.pop(one.closes, None)
+                self._portal_gone(one.closes)
             else:
                 state.cursors.clear()
+                self._portals_gone()
+        if one.transaction in _ENDS:
+            self._portals_gone()
         for name, value, local in one.sets:
             if name == "interlock.reason":
                 if local:

@@ -9,7 +9,7 @@ from typing import Final, final
 
 from interlock.analysis.postgres.statement import Analysis, Statement
 from interlock.core.commands import Ask
-from interlock.core.errors import ClientProtocolError, LimitExceeded
+from interlock.core.errors import ClientProtocolError
 from interlock.core.outcome import OutcomeStatus
 from interlock.core.permit import Permit
 from interlock.protocols.postgres import running as kinds
@@ -24,6 +24,8 @@ from interlock.wire.postgres.framing import Frame
 from interlock.wire.postgres.frontend import Bind, Describe, Execute, Parse
 from interlock.wire.postgres.frontend import Close as CloseMessage
 
+MAX_NAME: Final = 63
+"""NAMEDATALEN - 1."""
 _NO_STATEMENTS: Final[dict[str, Statement]] = {}
 
 
@@ -38,10 +40,10 @@ class Extended:
     def parse(self, frame: Frame) -> bool:
         """Parse: prepare a statement; refused if what it prepares is denied whatever its parameters."""
         message = Parse.decode(frame.body)
-        names, limit = len(self._state.statements), self._state.limits.names
-        if names > limit:
-            what = "prepared statements"
-            raise LimitExceeded(what, limit=limit, got=names)
+        full = self._state.names_full
+        if full:
+            fail_extended(self._state, error("54000", full))
+            return True
         return self._texts.read(frame, message.text, query=False, name=name_of(message.name))
 
     def run_parse(self, asking: Asking, permit: Permit) -> None:
@@ -50,6 +52,8 @@ class Extended:
         running = Running(permit, None, None)
         state.open[running.action_id] = running
         state.statements.change(asking.portal, asking.prepared, state.batch)
+        if asking.portal:
+            state.names_epoch += 1
         state.forward_extended(asking.frame, permit, Expected(kinds.PARSE, state.batch, running))
 
     def bind(self, frame: Frame) -> bool:
@@ -62,6 +66,10 @@ class Extended:
             return False
         if prepared is None:
             fail_extended(state, error("26000", f'prepared statement "{name}" does not exist'))
+            return True
+        full = state.names_full
+        if full:
+            fail_extended(state, error("54000", full))
             return True
         statements = prepared.analysis.statements
         if state.expected and any(uses_names(one) for one in statements):
@@ -87,7 +95,10 @@ class Extended:
         statements = prepared.analysis.statements
         running = Running(permit, None, statements[0] if statements else None)
         state.open[running.action_id] = running
-        state.portals.change(asking.portal, Portal(prepared, data, running, state.requests.epoch), state.batch)
+        if asking.portal:
+            state.names_epoch += 1
+        portal = Portal(prepared, data, running, state.requests.epoch, state.names_epoch)
+        state.portals.change(asking.portal, portal, state.batch)
         state.forward_extended(data, permit, Expected(kinds.BIND, state.batch, running))
 
     def execute(self, frame: Frame) -> bool:
@@ -108,7 +119,13 @@ class Extended:
             state.asking = Asking(kinds.EXECUTE, action, frame.raw, Prepared("", analysis, action.digest), name)
             state.commands.append(Ask(action, state.local_reason or state.reason))
             return True
-        if portal.running.done or portal.epoch != state.requests.epoch:
+        renamed = portal.names_epoch != state.names_epoch and any(
+            one.executes is not None or one.fetches is not None for one in portal.prepared.analysis.statements
+        )
+        if portal.running.done or portal.epoch != state.requests.epoch or renamed:
+            if renamed and state.expected:
+                state.flush_upstream()
+                return False
             settled = state.requests.settle(
                 portal.prepared.analysis, *names_for(state, portal.prepared.analysis.statements)
             )
@@ -138,6 +155,7 @@ class Extended:
                 state.finish(portal.running, OutcomeStatus.OK)
             portal.running = running
             portal.epoch = state.requests.epoch
+            portal.names_epoch = state.names_epoch
         barrier = note(state, statements)
         state.forward_extended(asking.frame, permit, Expected(kinds.EXECUTE, state.batch, running, barrier=barrier))
 
@@ -182,6 +200,8 @@ class Extended:
         message = CloseMessage.decode(frame.body)
         name = name_of(message.name)
         statement = message.target == "S"
+        if name:
+            state.names_epoch += 1
         if statement:
             state.statements.change(name, None, state.batch)
         else:
@@ -196,8 +216,11 @@ def name_of(raw: bytes) -> str:
     """A statement's or portal's name.
 
     Raises:
-        ClientProtocolError: not UTF-8.
+        ClientProtocolError: not UTF-8, or longer than the server reads: two long names would be one to it (T3).
     """
+    if len(raw) > MAX_NAME:
+        msg = f"a name of {len(raw)} bytes, of which PostgreSQL reads the first {MAX_NAME}"
+        raise ClientProtocolError(msg)
     try:
         return raw.decode()
     except UnicodeDecodeError as broken:

@@ -16,6 +16,10 @@ class Limits:
     upstream_message_bytes: int = 64 * 1024 * 1024
     """The largest upstream message that isn't a row or COPY data."""
     names: int = 10_000
-    """Prepared statements and portals a session."""
+    """Prepared statements, portals and cursors a session."""
+    names_bytes: int = 64 * 1024 * 1024
+    """What their texts and parameters may take together."""
+    pipelined: int = 2048
+    """Messages whose replies are owed; what comes behind them waits unread."""
     notice_seconds: int = 30
     """How often a client hears that its statement is still held."""

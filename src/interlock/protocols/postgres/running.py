@@ -20,6 +20,7 @@ QUERY: Final = 9
 REFUSED_EXTENDED: Final = 10
 REFUSED_QUERY: Final = 11
 FUNCTION: Final = 12
+_RUNS: Final = frozenset({EXECUTE, QUERY})
 
 
 @final
@@ -27,8 +28,8 @@ class Running:
     """One permitted action from its permit to its outcome."""
 
     __slots__ = (
-        "action_id", "analysis", "bytes_count", "data_bytes", "data_digest", "digest", "done", "error", "limit",
-        "parts", "permit", "rows", "rows_cut", "statement", "tag", "tags", "touched",
+        "action_id", "analysis", "bytes_count", "data_bytes", "data_digest", "digest", "done", "error", "fed", "limit",
+        "parts", "permit", "rows", "rows_cut", "statement", "tag", "tags", "takes_data", "touched",
     )  # fmt: skip
 
     def __init__(self, permit: Permit, analysis: Analysis | None, statement: Statement | None) -> None:
@@ -42,7 +43,11 @@ class Running:
         self.parts: list[bytes] = []
         """Response bytes of this step, not yet given to ``Record`` or ``Done``."""
         self.digest: Final = hashlib.sha256()
-        self.data_digest = None if analysis is None and statement is None else _copy_digest(analysis, statement)
+        self.takes_data: Final = _takes_data(analysis, statement)
+        """It may be a COPY FROM STDIN."""
+        self.data_digest: Final = hashlib.sha256() if self.takes_data else None
+        self.fed = False
+        """The client has sent the end of its data."""
         self.rows = 0
         self.bytes_count = 0
         self.data_bytes = 0
@@ -84,10 +89,10 @@ class Running:
         )
 
 
-def _copy_digest(analysis: Analysis | None, statement: Statement | None) -> "hashlib._Hash | None":
-    """A digest for data that the client will stream in, where a statement can take any."""
+def _takes_data(analysis: Analysis | None, statement: Statement | None) -> bool:
+    """Whether the client may be asked to stream data in: by COPY, or by what policy permits unread."""
     statements = analysis.statements if analysis is not None else ((statement,) if statement is not None else ())
-    return hashlib.sha256() if any(one.copy == "in" for one in statements) else None
+    return any(one.copy == "in" or one.kind == "unparsed" for one in statements)
 
 
 @final
@@ -108,6 +113,17 @@ class Expected:
         """The gateway's own ErrorResponse, which the client gets for the one provoked upstream."""
         self.started = False
 
+    @property
+    def may_take_data(self) -> bool:
+        """True while the server may read what comes next as COPY data. A Query may hold several COPYs."""
+        running = self.running
+        return (
+            running is not None
+            and running.takes_data
+            and self.kind in _RUNS
+            and not (running.fed and self.kind == EXECUTE)
+        )
+
 
 @final
 class Prepared:
@@ -125,10 +141,13 @@ class Prepared:
 class Portal:
     """A bound portal: its action is decided, or (a cursor that SQL declared) was decided with its DECLARE."""
 
-    __slots__ = ("bind", "epoch", "prepared", "running")
+    __slots__ = ("bind", "epoch", "names_epoch", "prepared", "running")
 
-    def __init__(self, prepared: Prepared, bind: bytes, running: Running, epoch: int) -> None:
+    def __init__(self, prepared: Prepared, bind: bytes, running: Running, epoch: int, names_epoch: int) -> None:
         self.prepared: Final = prepared
         self.bind: Final = bind
         self.running = running
         self.epoch = epoch
+        """Of the settings that it was decided under."""
+        self.names_epoch = names_epoch
+        """Of the names that an EXECUTE or FETCH was decided with."""

@@ -50,9 +50,11 @@ class Conversation:
         self.session: Session | None = None
         self.permit: SessionPermit | None = None
         self.requests = Requests("", analyser)
-        self.statements: Names[Prepared] = Names()
-        self.portals: Names[Portal] = Names()
+        self.statements: Names[Prepared] = Names(lambda one: len(one.text))
+        self.portals: Names[Portal] = Names(lambda one: len(one.bind))
         self.cursors: dict[str, Statement] = {}
+        self.names_epoch = 0
+        """Grows when a name may stand for something else: a bound EXECUTE or FETCH is asked about again then."""
         self.expected: deque[Expected] = deque()
         self.open: dict[str, Running] = {}
         self.status = "I"
@@ -139,6 +141,17 @@ class Conversation:
         if expected.barrier:
             self.barriers -= 1
         return expected
+
+    @property
+    def names_full(self) -> str:
+        """Why the session may have no more names, or empty."""
+        count = len(self.statements) + len(self.portals) + len(self.cursors)
+        if count >= self.limits.names:
+            return f"the session has {count} prepared statements, portals and cursors, the gateway's limit"
+        held = self.statements.weight + self.portals.weight
+        if held >= self.limits.names_bytes:
+            return f"prepared statements and portals hold {held} bytes, over the gateway's limit"
+        return ""
 
     def flush_upstream(self) -> None:
         """Make the server send what it owes, so that waiting for it ends; it answers Flush with nothing of its own."""

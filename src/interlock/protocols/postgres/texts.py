@@ -120,10 +120,12 @@ class Texts:
                 state.flush_upstream()
                 return False
             refused = unsupported_encoding(statements)
+            full = state.names_full if any(one.prepares or one.declares for one in statements) else ""
             settled = state.requests.settle(analysis, *names_for(state, statements))
-            if refused:
+            if refused or full:
                 action = state.requests.action(settled, text, raw)
-                refuse(state, kinds.QUERY, action=action, deny=encoding_refusal(refused))
+                deny = encoding_refusal(refused) if refused else Deny("too_large", full)
+                refuse(state, kinds.QUERY, action=action, deny=deny)
                 return True
         action = state.requests.action(settled, text, raw)
         state.asking = Asking(kinds.QUERY, action, frame.raw, Prepared(text, analysis, action.digest))
@@ -202,6 +204,11 @@ def uses_names(one: Statement) -> bool:
         or one.fetches is not None
         or one.closes is not None
     )
+
+
+def changes_names(one: Statement) -> bool:
+    """True if another statement or cursor may have the name afterwards."""
+    return one.prepares is not None or one.deallocates is not None or one.declares is not None or one.closes is not None
 
 
 def encoding_refusal(setting: str) -> Deny:

@@ -87,10 +87,7 @@ class Upward:
                 return True
             if kind in _COPY_ENDS:
                 return self._copy(item.raw, ends=True)
-            if state.looking:
-                return False
-            if state.barriers:
-                state.flush_upstream()
+            if self._must_wait(kind):
                 return False
             try:
                 return self._message(kind, item)
@@ -104,6 +101,29 @@ class Upward:
         if isinstance(item, Oversized):
             return self._oversized(item)
         return self._copy_data(item)
+
+    def _must_wait(self, kind: int) -> bool:
+        """True if a message that asks for something can't be dealt with before the upstream has said more.
+
+        A Query behind messages without a Sync waits for their replies: had one failed, the server would skip it too.
+
+        Raises:
+            ClientProtocolError: the upstream takes COPY data; PostgreSQL ends the connection there.
+        """
+        state = self._state
+        if state.copying is not None:
+            msg = f"unexpected message type 0x{kind:02X} during COPY from stdin"
+            raise ClientProtocolError(msg)
+        if state.looking:
+            return True
+        if (
+            state.barriers
+            or len(state.expected) >= state.limits.pipelined
+            or (state.unsynced and state.expected and kind not in _EXTENDED)
+        ):
+            state.flush_upstream()
+            return True
+        return False
 
     def _message(self, kind: int, frame: Frame) -> bool:
         """Deal with a message that asks for something."""
@@ -137,8 +157,7 @@ class Upward:
         state = self._state
         if state.discarding:
             return True
-        if state.barriers:
-            state.flush_upstream()
+        if self._must_wait(item.kind):
             return False
         settled, _ = unparsed()
         action = state.requests.action(settled, f"({item.size} bytes, not read)", b"")
@@ -172,21 +191,31 @@ class Upward:
         statements = prepared.analysis.statements
         barrier = note(state, statements)
         state.statements.remove("")
-        state.portals.remove("")
+        portal = state.portals.remove("")
+        if portal is not None:
+            state.finish(portal.running, OutcomeStatus.OK)
         state.forward(data, permit)
         state.expect(Expected(kinds.QUERY, state.batch, running, barrier=barrier))
         state.batch += 1
         state.unsynced = False
 
     def _sync(self, frame: Frame) -> bool:
-        """Sync: end of the batch. While COPY takes data the server ignores it."""
+        """Sync: end of the batch. While COPY takes data the server ignores it.
+
+        It is never forwarded where it may be read in either state: a COPY that failed meanwhile would answer it, and
+        from then on each reply would be taken for the one before. So it waits until COPY has begun, failed or ended.
+        """
         state = self._state
+        if state.copying is not None:
+            return True
+        if len(state.expected) >= state.limits.pipelined or any(one.may_take_data for one in state.expected):
+            state.flush_upstream()
+            return False
         state.flow(frame.raw)
-        if state.copying is None:
-            state.expect(Expected(kinds.SYNC, state.batch))
-            state.batch += 1
-            state.unsynced = False
-            state.discarding = False
+        state.expect(Expected(kinds.SYNC, state.batch))
+        state.batch += 1
+        state.unsynced = False
+        state.discarding = False
         return True
 
     # --- function call, COPY, end -------------------------------------------------------------------------------
@@ -230,6 +259,7 @@ class Upward:
         running.data_bytes += len(raw)
         if ends:
             state.copying = None
+            running.fed = True
         return True
 
     def _terminate(self, frame: Frame) -> None:

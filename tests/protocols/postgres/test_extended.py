@@ -1,0 +1,134 @@
+"""The extended protocol: names of statements and portals as the server has them. Server behaviour seen in 15."""
+
+from interlock.core.commands import Ask, FromClient, FromUpstream
+from interlock.core.permit import Permit
+from interlock.protocols.postgres.limits import Limits
+from interlock.protocols.postgres.replies import FAILING_PARSE
+from interlock.wire.postgres import backend
+from interlock.wire.postgres.frontend import Bind, Close, Execute, Parse
+from interlock.wire.postgres.replies import error_response
+from tests.protocols.dialogue import Dialogue
+from tests.protocols.postgres.test_mediator import READY, READY_T, SYNC, complete, opened, query, run, sqlstates
+
+
+def prepared(talk: Dialogue, name: bytes, text: bytes, ready: bytes = READY) -> None:
+    talk.gives(FromClient(Parse(name, text).encode() + SYNC))
+    talk.permit()
+    talk.gives(FromUpstream(backend.PARSE_COMPLETE + ready))
+
+
+def bound(talk: Dialogue, portal: bytes, statement: bytes) -> None:
+    talk.gives(FromClient(Bind(portal, statement).encode() + SYNC))
+    talk.permit()
+    talk.gives(FromUpstream(backend.BIND_COMPLETE + READY_T))
+
+
+def in_a_transaction() -> Dialogue:
+    talk = opened()
+    run(talk, "BEGIN", complete("BEGIN") + READY_T)
+    return talk
+
+
+def test_two_long_names_are_one_to_the_server_so_neither_is_taken_T3() -> None:
+    talk = opened()
+    talk.gives(FromClient(Parse(b"n" * 63 + b"X", b"SELECT 1").encode() + SYNC))
+    assert talk.take_upstream() == FAILING_PARSE + SYNC
+    talk.gives(FromUpstream(error_response("ERROR", "42601", "syntax error") + READY))
+    assert sqlstates(talk.take_client()) == ["08P01"]
+    assert talk.closed is None
+
+
+def test_a_name_of_63_bytes_is_all_read_by_the_server_T3() -> None:
+    talk = opened()
+    prepared(talk, b"n" * 63, b"SELECT 1")
+    talk.gives(FromClient(Bind(b"", b"n" * 63).encode() + SYNC))
+    assert talk.the(Ask).action.leaves == ("read/postgres.select",)
+
+
+def test_sql_closes_a_bound_portal_and_declares_a_cursor_of_its_name_T3() -> None:
+    talk = in_a_transaction()
+    prepared(talk, b"s", b"SELECT 1", READY_T)
+    bound(talk, b"c", b"s")
+    run(
+        talk,
+        "CLOSE c; DECLARE c CURSOR FOR SELECT n FROM secrets",
+        complete("CLOSE CURSOR") + complete("DECLARE CURSOR") + READY_T,
+    )
+    talk.take_upstream()
+    talk.gives(FromClient(Execute(b"c").encode() + SYNC))
+    assert talk.take_upstream() == b""
+    assert talk.the(Ask).action.facts["reads"] == ("secrets",)
+
+
+def test_a_portal_ends_with_a_transaction_that_another_follows_in_the_same_text_T3() -> None:
+    talk = in_a_transaction()
+    prepared(talk, b"s", b"SELECT 1", READY_T)
+    bound(talk, b"c", b"s")
+    run(talk, "COMMIT; BEGIN", complete("COMMIT") + complete("BEGIN") + READY_T)
+    talk.take_upstream()
+    talk.gives(FromClient(Execute(b"c").encode() + SYNC))
+    assert talk.take_upstream() == FAILING_PARSE + SYNC
+
+
+def test_what_a_bound_execute_names_is_redefined_and_it_is_asked_about_again_P9() -> None:
+    talk = opened()
+    run(talk, "PREPARE x AS SELECT 1; BEGIN", complete("PREPARE") + complete("BEGIN") + READY_T)
+    prepared(talk, b"e", b"EXECUTE x", READY_T)
+    bound(talk, b"p", b"e")
+    bound(talk, b"q", b"e")
+    run(
+        talk,
+        "DEALLOCATE x; PREPARE x AS DELETE FROM orders",
+        complete("DEALLOCATE") + complete("PREPARE") + READY_T,
+    )
+    for portal in (b"p", b"q"):
+        talk.take_upstream()
+        talk.gives(FromClient(Execute(portal).encode() + SYNC))
+        assert talk.take_upstream() == b""
+        assert "destroy/postgres.delete" in talk.the(Ask).action.leaves
+        talk.permit()
+        talk.gives(FromUpstream(complete("DELETE 1") + READY_T))
+
+
+def test_a_bound_execute_runs_unasked_while_names_stay_as_they_are() -> None:
+    talk = opened()
+    run(talk, "PREPARE x AS SELECT 1", complete("PREPARE") + READY)
+    prepared(talk, b"e", b"EXECUTE x")
+    talk.gives(FromClient(Bind(b"", b"e").encode() + Execute(b"").encode() + SYNC))
+    asked = len(talk.asked)
+    talk.permit()
+    assert len(talk.asked) == asked
+    assert isinstance(talk.permits[-1], Permit)
+
+
+def test_a_session_has_no_room_for_more_names_and_the_next_fails_P10() -> None:
+    talk = opened(Limits(names=2))
+    prepared(talk, b"a", b"SELECT 1")
+    prepared(talk, b"b", b"SELECT 1")
+    talk.take_client()
+    talk.take_upstream()
+    talk.gives(FromClient(Parse(b"c", b"SELECT 1").encode() + SYNC))
+    assert talk.take_upstream() == FAILING_PARSE + SYNC
+    talk.gives(FromUpstream(error_response("ERROR", "42601", "syntax error") + READY))
+    assert sqlstates(talk.take_client()) == ["54000"]
+    talk.gives(FromClient(query("PREPARE c AS SELECT 1")))
+    refusal = talk.the(Ask).refusal
+    assert refusal is not None
+    assert refusal.code == "too_large"
+    talk.deny(code="too_large")
+    talk.gives(FromClient(Close("S", b"a").encode() + SYNC))
+    talk.gives(FromUpstream(backend.CLOSE_COMPLETE + READY))
+    prepared(talk, b"c", b"SELECT 1")
+    assert talk.closed is None
+
+
+def test_parameters_of_bound_portals_are_held_within_a_budget_P10() -> None:
+    talk = opened(Limits(names_bytes=10_000))
+    run(talk, "BEGIN", complete("BEGIN") + READY_T)
+    prepared(talk, b"s", b"SELECT $1", READY_T)
+    talk.gives(FromClient(Bind(b"p", b"s", parameters=(b"x" * 10_000,)).encode() + SYNC))
+    talk.permit()
+    talk.gives(FromUpstream(backend.BIND_COMPLETE + READY_T))
+    talk.take_upstream()
+    talk.gives(FromClient(Bind(b"q", b"s", parameters=(b"x",)).encode() + SYNC))
+    assert talk.take_upstream() == FAILING_PARSE + SYNC
