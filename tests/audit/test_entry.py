@@ -85,6 +85,12 @@ def test_fields_are_declared_in_the_order_of_their_encoding() -> None:
     assert [field.encode_name for field in msgspec.structs.fields(Entry)] == names
 
 
+def test_members_of_nested_objects_are_sorted_by_code_point_in_every_encoding() -> None:
+    entry = Entry(detail={"😀": 1, "0": "", "\uffff": 2, "": "", "é": 3}, masked={"b": 1, "a": 2}, cut={"z": 1, "y": 2})
+    expected = '{"cut":{"y":2,"z":1},"detail":{"":"","0":"","é":3,"\uffff":2,"😀":1},"masked":{"a":2,"b":1}}'.encode()
+    assert encode(entry) == encode_unlimited(entry) == encode_whole(entry) == fit(entry)[0] == expected
+
+
 def test_control_characters_are_escaped_as_rfc_8785_says() -> None:
     text = "".join(map(chr, range(0x20))) + '"\\/\x7f\u2028€😀'
     escaped = (

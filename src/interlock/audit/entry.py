@@ -1,8 +1,8 @@
 """The audit entry: one canonical, versioned JSON object under 2 KiB; later the leaf of a transparency log (RFC 6962).
 
 Canonical means: UTF-8, keys sorted by code point, no white space, no floats, no null, absent when empty, integers
-below 2**53, strings escaped as RFC 8785 says. The struct's fields are declared in that order, so encoding needs no
-sorting. The leaf is exactly these bytes; nobody re-encodes them.
+below 2**53, strings escaped as RFC 8785 says. The struct's fields are declared in that order, so only the members of
+nested objects are sorted when they are encoded. The leaf is exactly these bytes; nobody re-encodes them.
 
 Values that are long (a hundred leaves, a reason of 5 KB) are cut here, named with their full size in ``cut``, and
 kept whole in the payload, which ``payload`` commits to.
@@ -87,7 +87,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """``{"actors", "id", "kind", "model", "person", "token"}`` of the principal."""
 
 
-_ENCODER: Final = msgspec.json.Encoder()
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _SORTED: Final = msgspec.json.Encoder(order="sorted")
 _DECODER: Final = msgspec.json.Decoder(Entry)
 
