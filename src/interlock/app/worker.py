@@ -31,7 +31,7 @@ from interlock.app.bus import (
     Start,
     Switch,
 )
-from interlock.app.hardening import harden, raise_descriptor_limit
+from interlock.app.hardening import harden, raise_descriptor_limit, rest_collector
 from interlock.app.house import House, new_id, open_house, read_clock
 from interlock.app.logs import set_up_logging
 from interlock.app.protocols import PROTOCOLS, Speaker
@@ -118,6 +118,7 @@ class Worker:
             tasks = [group.create_task(listener.serve(), name="listener") for listener in self._listeners]
             tasks += [group.create_task(speaker.watch(), name="watch") for speaker in self._speakers.values()]
             tasks.append(group.create_task(self._report_often(), name="report"))
+            rest_collector()
             self._link.send(Listening())
             try:
                 await self._obey()

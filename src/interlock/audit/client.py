@@ -462,11 +462,17 @@ def enlarge_buffer(sock: socket.socket, size: int) -> int:
     """Ask for a send buffer of ``size`` bytes, by force where permitted; the size that the kernel accounts."""
     if sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= size:
         return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-    for option in (_SO_SNDBUFFORCE, socket.SO_SNDBUF) if sys.platform.startswith("linux") else (socket.SO_SNDBUF,):
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, option, size)
-            break
+    if not (sys.platform.startswith("linux") and _try_option(sock, _SO_SNDBUFFORCE, size)):
+        _try_option(sock, socket.SO_SNDBUF, size)
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+
+def _try_option(sock: socket.socket, option: int, value: int) -> bool:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, option, value)
+    except OSError:
+        return False
+    return True
 
 
 __all__ = ["BUFFER_BYTES", "HEADER_BYTES", "TIMEOUT_SECONDS", "RecorderClient", "enlarge_buffer"]

@@ -11,7 +11,7 @@ blocks the inbox.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from interlock.core.action import Action
 from interlock.core.decision import Deny
@@ -213,7 +213,7 @@ class Held:
 class Learned:
     """The catalogue, as the protocol's own ``analysis`` value; None if it couldn't be read."""
 
-    catalogue: object | None
+    catalogue: Any
     unasked: bool = False
     """True if somebody else changed the catalogue: this says nothing of what the session itself has just changed."""
 
@@ -223,7 +223,7 @@ class Analysed:
     """The analysis of a large text (the language's own value), or the error that stands for it."""
 
     ticket: int
-    analysis: object
+    analysis: Any
 
 
 @dataclass(frozen=True, slots=True)
