@@ -45,7 +45,9 @@ def test_a_client_calls_anything_after_changing_the_catalogue_itself_T4() -> Non
     empty = catalogue(relations=[relation(16500, "orders")])
     for name, kind in (("lower", "function"), ("=", "operator"), ("text", "cast"), ("id", "column")):
         assert empty.judge((name,), kind, -1, True).verdict == "unknown"
-    assert empty.judge(("nextval",), "function", 1, True).dangerous == "sequence"
+    assert empty.judge(("pg_read_file",), "function", 1, True).dangerous == "files"
+    assert empty.judge(("pg_catalog", "nextval"), "function", 1, True).dangerous == "sequence"
+    assert empty.judge(("nextval",), "function", 1, True).verdict == "unknown"
     assert empty.relation_code(("orders",), False) == ()
     assert empty.relation_code(("orders",), False, True) == ("relation orders",)
 
@@ -159,3 +161,33 @@ def test_the_version_tells_catalogues_apart_but_not_the_order_of_rows() -> None:
     one, two = relation(16600, "a"), relation(16700, "b")
     assert catalogue(relations=[one, two]).version == catalogue(relations=[two, one]).version
     assert catalogue(relations=[one]).version != catalogue(relations=[two]).version
+
+
+@pytest.mark.parametrize("name", ["setseed", "nextval", "pg_advisory_lock", "pg_export_snapshot"])
+def test_a_user_overloads_a_name_whose_danger_is_mild_and_it_counts_as_code_T4(name: str) -> None:
+    """PostgreSQL takes a user's ``setseed(text)`` for ``setseed('1')``, wherever its schema is in the search path."""
+    mine = catalogue(functions=[function(16500, name, volatility="v", low="1", high="1")])
+    assert mine.judge((name,), "function", 1).effect == "execute"
+    assert mine.judge(("public", name), "function", 1).effect == "execute"
+    assert mine.judge(("pg_catalog", name), "function", 1).effect in {"session", "write"}
+    assert catalogue().judge((name,), "function", 1).effect in {"session", "write"}
+
+
+def test_a_user_overloads_set_config_and_it_is_no_mere_setting_T4() -> None:
+    mine = catalogue(functions=[function(16500, "set_config", volatility="v", low="3", high="3")])
+    assert mine.judge(("set_config",), "setting", 3).effect == "execute"
+    assert catalogue().judge(("set_config",), "setting", 3).dangerous == "settings"
+
+
+def test_a_parameter_has_a_domain_whose_check_runs_code_T4() -> None:
+    mine = catalogue(
+        functions=[function(16500, "purge", volatility="v", language="plpgsql")],
+        types=[("16600", "public", "trap", "0"), ("16601", "public", "colour", "0")],
+        relations=[relation(16700, "orders")],
+        edges=[("T16600", "r", "F16500")],
+    )
+    assert mine.judge(("16600",), "type", 1).effect == "execute"
+    assert mine.judge(("16601",), "type", 1).harmless
+    assert mine.judge(("16701",), "type", 1).harmless
+    assert mine.judge(("16602",), "type", 1).effect == "execute", "an array's type isn't in the snapshot"
+    assert mine.judge(("16601",), "type", 1, True).effect == "execute"

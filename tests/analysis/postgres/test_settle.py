@@ -6,7 +6,7 @@ import pytest
 
 from interlock.analysis.postgres.analyser import Analyser
 from interlock.analysis.postgres.functions import UNKNOWN, Judgement, judge_shipped
-from interlock.analysis.postgres.settle import Catalogue, settle
+from interlock.analysis.postgres.settle import Catalogue, settle, with_parameter_types
 from interlock.analysis.postgres.statement import Analysis, Name, Settled, Statement
 from interlock.policy.leaves import POSTGRES_FACTS, POSTGRES_KINDS
 
@@ -152,3 +152,21 @@ def test_each_fact_is_always_there_with_its_type(text: str) -> None:
 def test_facts_and_leaves_are_those_of_the_policy_schema() -> None:
     assert set(answer("select 1").facts) == set(POSTGRES_FACTS)
     assert {"select", "delete", "unparsed", "batch", "empty"} <= set(POSTGRES_KINDS)
+
+
+def test_a_parameters_type_runs_code_that_no_text_names_T4() -> None:
+    plain = analysis("select $1")
+    assert with_parameter_types(plain, (23, 25, 0)) is plain
+    typed = with_parameter_types(plain, (23, 16600))
+    found = ANALYSER.settle(typed, Upstream(), dirty=False, prepared={}, cursors={})
+    assert found.leaves == ("execute/postgres.select", "read/postgres.select")
+    assert found.facts["unresolved_functions"] == ("type 16600",)
+    assert answer("select $1", Upstream()).leaves == ("read/postgres.select",)
+
+
+def test_a_prepared_statements_parameter_type_runs_code_T4() -> None:
+    found = answer("prepare x (trap) as select $1", Upstream())
+    assert "execute/postgres.prepare" in found.leaves
+    execute = answer("execute x (1)", Upstream(), prepared={"x": inner("prepare x (trap) as select $1").prepares[1]})  # type: ignore[index]
+    assert "execute/postgres.execute" in execute.leaves
+    assert "execute/postgres.prepare" not in answer("prepare x (int, text) as select $1", Upstream()).leaves

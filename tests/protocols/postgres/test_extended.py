@@ -1,6 +1,7 @@
 """The extended protocol: names of statements and portals as the server has them. Server behaviour seen in 15."""
 
-from interlock.core.commands import Ask, FromClient, FromUpstream
+from interlock.analysis.postgres.catalogue import SNAPSHOT_QUERIES, Catalogue
+from interlock.core.commands import Ask, FromClient, FromUpstream, Learned
 from interlock.core.permit import Permit
 from interlock.protocols.postgres.limits import Limits
 from interlock.protocols.postgres.replies import FAILING_PARSE
@@ -132,3 +133,16 @@ def test_parameters_of_bound_portals_are_held_within_a_budget_P10() -> None:
     talk.take_upstream()
     talk.gives(FromClient(Bind(b"q", b"s", parameters=(b"x",)).encode() + SYNC))
     assert talk.take_upstream() == FAILING_PARSE + SYNC
+
+
+def test_a_parameters_type_by_oid_is_part_of_what_is_decided_T4() -> None:
+    talk = opened()
+    talk.gives(Learned(Catalogue.from_rows({name: () for name, _ in SNAPSHOT_QUERIES}), unasked=False))
+    talk.gives(FromClient(Parse(b"", b"SELECT $1", (23,)).encode()))
+    assert talk.the(Ask).action.foreseen == ("read/postgres.select",)
+    talk.permit()
+    talk.gives(FromClient(Parse(b"", b"SELECT $1", (16600,)).encode()))
+    assert talk.the(Ask).action.foreseen == ("execute/postgres.select", "read/postgres.select")
+    talk.permit()
+    talk.gives(FromClient(Bind(b"", b"", parameters=(b"5",)).encode()))
+    assert talk.the(Ask).action.leaves == ("execute/postgres.select", "read/postgres.select")

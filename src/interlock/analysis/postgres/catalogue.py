@@ -92,6 +92,7 @@ class Catalogue:
         "_relations_named",
         "_safe",
         "_tainted",
+        "_type_nodes",
         "_types_named",
         "version",
     )
@@ -114,6 +115,7 @@ class Catalogue:
         self._judged: dict[tuple[Name, str, int], Judgement] = {}
         self._relation_memo: dict[tuple[Name, bool], tuple[str, ...]] = {}
         self._attribute_memo: frozenset[str] | None = None
+        self._type_nodes: frozenset[str] | None = None
         for edge in rows.edges:
             self._edges.setdefault(edge.source, []).append((edge.phase, edge.target))
         for operator in rows.operators:
@@ -179,7 +181,7 @@ class Catalogue:
         """
         if dirty:
             shipped = judge_shipped(name, kind)
-            return shipped if shipped.danger else UNKNOWN
+            return shipped if _settled_by_name(name, shipped) else UNKNOWN
         key = (name, kind, argument_count)
         judged = self._judged.get(key)
         if judged is None:
@@ -217,10 +219,12 @@ class Catalogue:
 
     def _judge(self, name: Name, kind: str, argument_count: int) -> Judgement:
         shipped = judge_shipped(name, kind)
-        if not name or shipped.danger:
+        if not name or _settled_by_name(name, shipped):
             return shipped
         if kind == "column":
-            return UNKNOWN if name[-1] in self.attribute_functions else HARMLESS
+            return UNKNOWN if name[-1] in self.attribute_functions else shipped
+        if kind == "type":
+            return self._judge_type(name[-1])
         if self._tainted:
             return UNKNOWN
         if kind == "operator":
@@ -254,7 +258,9 @@ class Catalogue:
             for row in self._functions_named.get(last, ())
             if _in_schema(name, row.facts.schema) and _takes(row, argument_count)
         ]
-        grave = tuple(row.facts for row in possible if not self._is_safe(row))
+        grave = tuple(
+            row.facts for row in possible if not (self._is_safe(row) or (shipped.danger and _of_trusted_extension(row)))
+        )
         if grave:
             return Judgement("unknown", candidates=grave)
         if self._type_code(last) or (last in self._casts_to and self._code_of(self._casts_to[last], for_write=False)):
@@ -263,7 +269,16 @@ class Catalogue:
             return UNKNOWN
         if last in CALLS_TYPE_INPUT and any(self._type_code(other) for other in self._types_named):
             return UNKNOWN
-        return HARMLESS if possible else shipped
+        return HARMLESS if possible and not shipped.danger else shipped
+
+    def _judge_type(self, oid: str) -> Judgement:
+        """Judge what values of a type by its oid run: its input, checks and casts. An array's isn't in the snapshot."""
+        node = f"T{oid}"
+        if self._type_nodes is None:
+            self._type_nodes = frozenset(one for nodes in self._types_named.values() for one in nodes)
+        if node not in self._type_nodes or self._code_of([node], for_write=False):
+            return UNKNOWN
+        return HARMLESS
 
     def _type_code(self, name: str) -> tuple[str, ...]:
         return self._code_of(self._types_named.get(name, ()), for_write=False)
@@ -411,6 +426,19 @@ def _code(oid: int, name: str) -> str:
     if oid >= FIRST_NORMAL_OID:
         return f"F{oid}"
     return _NOTHING if judge_shipped((name,)).harmless else f"S{name}"
+
+
+def _of_trusted_extension(row: FunctionRow) -> bool:
+    """Whether this may be the very function that was read and listed by its name, as pg_trgm's ``set_limit``."""
+    return row.of_extension and row.facts.owner_is_superuser and row.facts.language == "c"
+
+
+def _settled_by_name(name: Name, shipped: Judgement) -> bool:
+    """Whether a danger stands whatever users have made: nothing is graver, or nothing else can be meant.
+
+    A user's ``setseed(text)`` is chosen for ``setseed('1')`` though ``pg_catalog`` comes first.
+    """
+    return bool(shipped.danger) and (shipped.effect == "execute" or "pg_catalog" in name[-2:-1])
 
 
 def _in_schema(name: Name, schema: str) -> bool:

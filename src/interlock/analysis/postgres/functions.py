@@ -107,7 +107,8 @@ def judge_shipped(name: tuple[str, ...], kind: str = "function") -> Judgement:
 
     Trust: ``name`` is the client's, folded as PostgreSQL folds it: ``("lower",)`` or ``("pg_catalog", "lower")``.
     ``kind`` is ``function``, ``operator``, ``cast`` or ``column`` (``x.f`` can mean ``f(x)``). Any schema but
-    ``pg_catalog`` makes it a user's: ``unknown``, unless the name alone is a known danger.
+    ``pg_catalog`` makes it a user's: ``unknown``, unless the name alone is a danger as grave. ``type`` is a parameter's
+    type by its oid, which only a catalogue can say something of.
     """
     if not name:
         return UNKNOWN
@@ -121,7 +122,7 @@ def judge_shipped(name: tuple[str, ...], kind: str = "function") -> Judgement:
         # Some shipped functions take anything, so a row too; no real column is called like the dangerous ones of them.
         return _DANGEROUS.get(last, HARMLESS) if last.startswith("pg_") else HARMLESS
     danger = _DANGEROUS.get(last)
-    if danger is not None:
+    if danger is not None and (shipped or danger.effect == "execute"):
         return danger
     if shipped and (last in SHIPPED_FUNCTIONS or last in VOLATILE_HARMLESS):
         return HARMLESS

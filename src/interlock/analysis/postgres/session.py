@@ -1,6 +1,7 @@
 # ruff: noqa: ARG001, D103 - handlers share one signature, and a node kind's name says what they read
 """Statements about the session itself: settings, transactions, prepared statements, cursors, EXPLAIN."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from interlock.analysis.postgres.objects import note, object_name, role_name
@@ -127,7 +128,7 @@ def on_discard(walk: Walk, node: Node, scope: Scope) -> None:
 
 def on_prepare(walk: Walk, node: Node, scope: Scope) -> None:
     walk.does("session", "prepare")
-    inner = nested(walk, node.get("query"))
+    inner = nested(walk, node.get("query"), node.get("argtypes", ()))
     walk.prepares = (node.get("name", ""), inner)
 
 
@@ -137,13 +138,17 @@ def on_declare(walk: Walk, node: Node, scope: Scope) -> None:
     walk.declares = (node.get("portalname", ""), inner)
 
 
-def nested(walk: Walk, query: Node | None) -> Any:
+def nested(walk: Walk, query: Node | None, types: Iterable[Node] = ()) -> Any:
     """Walk a statement inside a statement on its own, and add all of it to the outer one.
+
+    ``types`` are those of its parameters: whatever is given for one is converted to it, which runs its code.
 
     What it sets isn't set yet: that is in the inner statement's ``sets``, and only named by the outer one.
     """
     inner = Walk(walk.grammar, body_depth=walk.body_depth)
     inner.run(query or {})
+    for item in types:
+        inner.cast(item.get("TypeName"))
     statement = inner.statement("")
     absorb(walk, inner)
     return statement

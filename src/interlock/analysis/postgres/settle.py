@@ -1,6 +1,7 @@
 """What the tree says, joined with what functions, catalogue, prepared statements and cursors say."""
 
 from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -11,6 +12,8 @@ from interlock.core.action import Facts, FactValue
 _MEMO_SIZE: Final = 16
 _MAX_INDIRECTION: Final = 3
 _FACT_ONLY: Final = frozenset(("named",))
+_FIRST_NORMAL_OID: Final = 16384
+"""Below are the types that came with the server."""
 
 
 class Catalogue(Protocol):
@@ -60,6 +63,18 @@ def settle(
             analysis.memo.clear()
         analysis.memo[key] = (catalogue, settled)
     return settled
+
+
+def with_parameter_types(analysis: Analysis, oids: Iterable[int]) -> Analysis:
+    """The analysis of a text whose parameters have these types: a user's type runs code though no text names it.
+
+    Trust: ``oids`` are the client's, from Parse.
+    """
+    calls = tuple(Call((str(oid),), 1, "type") for oid in sorted(set(oids)) if oid >= _FIRST_NORMAL_OID)
+    if not calls:
+        return analysis
+    statements = tuple(replace(one, calls=one.calls + calls) for one in analysis.statements)
+    return Analysis(statements, analysis.large)
 
 
 class _Join:

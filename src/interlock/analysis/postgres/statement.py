@@ -22,6 +22,7 @@ class Call:
     ``column``                             ``a.b``, which is ``b(a)`` where no column has that name: runs code only if
                                            a user's function of one argument has it
     ``setting``                            a set_config() with constants: the SET that it equals is in ``sets``
+    ``type``                               conversion to the type with this oid, of a parameter of Parse
     ``named``                              named in code that isn't run now (a trigger's function, a body): a fact only
     """
 

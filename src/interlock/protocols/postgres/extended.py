@@ -44,7 +44,8 @@ class Extended:
         if full:
             fail_extended(self._state, error("54000", full))
             return True
-        return self._texts.read(frame, message.text, query=False, name=name_of(message.name))
+        name = name_of(message.name)
+        return self._texts.read(frame, message.text, query=False, name=name, types=message.types)
 
     def run_parse(self, asking: Asking, permit: Permit) -> None:
         """Forward a permitted Parse."""

@@ -5,6 +5,7 @@ Query and Parse both carry one; what can't be read or is too long is refused wit
 
 from typing import Final, final
 
+from interlock.analysis.postgres.settle import with_parameter_types
 from interlock.analysis.postgres.statement import Analysis, Statement, SyntaxRejected
 from interlock.core.action import Action
 from interlock.core.commands import Analyse, Ask
@@ -25,13 +26,14 @@ _NO_STATEMENTS: Final[dict[str, Statement]] = {}
 class _Suspended:
     """A Query or Parse whose text is being analysed off the loop."""
 
-    __slots__ = ("frame", "name", "query", "text")
+    __slots__ = ("frame", "name", "query", "text", "types")
 
-    def __init__(self, frame: Frame, text: str, *, query: bool, name: str) -> None:
+    def __init__(self, frame: Frame, text: str, *, query: bool, name: str, types: tuple[int, ...]) -> None:
         self.frame: Final = frame
         self.text: Final = text
         self.query: Final = query
         self.name: Final = name
+        self.types: Final = types
 
 
 @final
@@ -50,8 +52,8 @@ class Texts:
         """True while a text is being analysed off the loop."""
         return self._suspended is not None
 
-    def read(self, frame: Frame, raw: bytes, *, query: bool, name: str) -> bool:
-        """Decode and analyse a text, off the loop if it is large."""
+    def read(self, frame: Frame, raw: bytes, *, query: bool, name: str, types: tuple[int, ...] = ()) -> bool:
+        """Decode and analyse a text, off the loop if it is large; ``types`` are those of a Parse's parameters."""
         state = self._state
         size = len(raw)
         if size > state.limits.statement_bytes:
@@ -75,13 +77,13 @@ class Texts:
             return True
         if size > state.limits.inline_bytes:
             self._ticket += 1
-            self._suspended = _Suspended(frame, text, query=query, name=name)
+            self._suspended = _Suspended(frame, text, query=query, name=name, types=types)
             state.commands.append(Analyse(self._ticket, text))
             return True
         analysis = state.analyser.analyse(text)
         if query:
             return self._ask_query(frame, text, raw, analysis)
-        return self._ask_parse(frame, text, raw, analysis, name)
+        return self._ask_parse(frame, text, raw, analysis, name, types)
 
     def analysed(self, ticket: int, analysis: Analysis | SyntaxRejected | LimitExceeded) -> Frame | None:
         """A large text was analysed, or couldn't be within the gateway's budget; the message if it must wait."""
@@ -103,7 +105,7 @@ class Texts:
         taken = (
             self._ask_query(suspended.frame, suspended.text, raw, analysis)
             if suspended.query
-            else self._ask_parse(suspended.frame, suspended.text, raw, analysis, suspended.name)
+            else self._ask_parse(suspended.frame, suspended.text, raw, analysis, suspended.name, suspended.types)
         )
         return None if taken else suspended.frame
 
@@ -132,7 +134,15 @@ class Texts:
         state.commands.append(Ask(action, state.local_reason or state.reason))
         return True
 
-    def _ask_parse(self, frame: Frame, text: str, raw: bytes, analysis: Analysis | SyntaxRejected, name: str) -> bool:
+    def _ask_parse(
+        self,
+        frame: Frame,
+        text: str,
+        raw: bytes,
+        analysis: Analysis | SyntaxRejected,
+        name: str,
+        types: tuple[int, ...],
+    ) -> bool:
         """Ask about a Parse whose text is understood (or not)."""
         state = self._state
         self.rejected = None
@@ -144,6 +154,7 @@ class Texts:
             if state.expected and any(uses_names(one) for one in analysis.statements):
                 state.flush_upstream()
                 return False
+            analysis = with_parameter_types(analysis, types)
             settled = state.requests.settle(analysis, *names_for(state, analysis.statements))
             action = state.requests.action(
                 settled, text, raw, foreseen=True, kind="postgres.parse", leaf="session/postgres.parse"
