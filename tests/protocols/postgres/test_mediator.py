@@ -1,100 +1,27 @@
-"""Dialogues of the PostgreSQL mediator: the shared contract, and what is PostgreSQL's own."""
+"""Dialogues of the PostgreSQL mediator: the shared contract, and what goes through all its parts."""
 
-import struct
-
-import pytest
-
-from interlock.analysis.postgres.analyser import Analyser
-from interlock.core.commands import (
-    Analyse,
-    Analysed,
-    Ask,
-    Authenticate,
-    Authenticated,
-    CancelUpstream,
-    Dial,
-    DialFailed,
-    Dialled,
-    Done,
-    FromClient,
-    FromUpstream,
-    Held,
-    Learned,
-    Lookup,
-    Refused,
-    Tick,
-    ToUpstream,
-    UpstreamClosed,
-    Withdraw,
-)
-from interlock.core.decision import Deny, Obligations
-from interlock.core.errors import LimitExceeded
+from interlock.core.commands import Ask, Done, FromClient, FromUpstream, Held, Tick, ToUpstream
 from interlock.core.permit import Permit, SessionPermit
-from interlock.core.secret import Secret
-from interlock.core.session import Session
 from interlock.protocols.postgres.limits import Limits
-from interlock.protocols.postgres.mediator import PostgresMediator
-from interlock.protocols.postgres.replies import FAILING_PARSE, FAILING_QUERY
+from interlock.protocols.postgres.replies import FAILING_PARSE
 from interlock.wire.postgres import backend
-from interlock.wire.postgres.authentication import PasswordMessage
-from interlock.wire.postgres.frontend import Bind, Close, Describe, Execute, Flush, FunctionCall, Parse, Query, Sync
+from interlock.wire.postgres.frontend import Bind, Close, Describe, Execute, Flush, FunctionCall, Parse
 from interlock.wire.postgres.replies import error_response
-from interlock.wire.postgres.startup import PROTOCOL_3_0, PROTOCOL_3_2, StartupMessage
 from tests.protocols.contract import MediatorContract
-from tests.protocols.dialogue import Dialogue, a_session, a_session_permit
-
-ANALYSER = Analyser()
-SYNC = Sync().encode()
-READY = b"Z\0\0\0\5I"
-READY_T = b"Z\0\0\0\5T"
-READY_E = b"Z\0\0\0\5E"
-ROW_DESCRIPTION = b"T" + struct.pack("!IH", 4 + 2 + 2 + 18, 1) + b"n\0" + struct.pack("!IhIhih", 0, 0, 23, 4, -1, 0)
-
-
-def query(text: str) -> bytes:
-    return Query(text.encode()).encode()
-
-
-def row(value: str) -> bytes:
-    raw = value.encode()
-    return b"D" + struct.pack("!IH", 4 + 2 + 4 + len(raw), 1) + struct.pack("!I", len(raw)) + raw
-
-
-def complete(tag: str) -> bytes:
-    return backend.CommandComplete(tag).encode()
-
-
-def sqlstates(data: bytes) -> list[str]:
-    return [part.split(b"\0")[0].decode() for part in data.split(b"\0C")[1:] if len(part.split(b"\0")[0]) == 5]
-
-
-def greeted(talk: Dialogue, session: Session, parameters: dict[str, str], version: int = PROTOCOL_3_0) -> None:
-    """Everything up to the point where settings are asked about (or the upstream is dialled)."""
-    talk.gives(FromClient(StartupMessage(version, parameters).encode()))
-    talk.gives(FromClient(PasswordMessage(Secret("tok")).encode()))
-    talk.gives(Authenticated(session, a_session_permit(session)))
-
-
-def opened(limits: Limits | None = None, **session: object) -> Dialogue:
-    """An open and idle session."""
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=limits or Limits()))
-    greeted(talk, a_session(**session), {"user": "shop", "database": "shop"})
-    talk.gives(Dialled({"server_version": "18.1", "client_encoding": "UTF8"}, (7, b"abcd")), Learned(None))
-    assert talk.take_client().endswith(READY)
-    talk.asked.clear()
-    talk.permits.clear()
-    return talk
-
-
-def ticking(talk: Dialogue) -> bool:
-    return talk.mediator.wants_ticks
-
-
-def run(talk: Dialogue, text: str, answer: bytes) -> None:
-    """A Query that is permitted and answered."""
-    talk.gives(FromClient(query(text)))
-    talk.permit()
-    talk.gives(FromUpstream(answer))
+from tests.protocols.dialogue import Dialogue
+from tests.protocols.postgres.conversation import (
+    READY,
+    READY_T,
+    ROW_DESCRIPTION,
+    SYNC,
+    complete,
+    opened,
+    query,
+    row,
+    run,
+    sqlstates,
+    ticking,
+)
 
 
 class TestPostgresKeepsTheContract(MediatorContract):
@@ -218,180 +145,7 @@ class TestPostgresKeepsTheContractInTheExtendedProtocol(TestPostgresKeepsTheCont
         assert sqlstates(talk.take_client()) == ["58030"]
 
 
-# --- opening ---
-
-
-def test_client_gives_its_token_and_nothing_is_dialled_before_the_session_is_on_record() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    talk.gives(FromClient(StartupMessage(PROTOCOL_3_0, {"user": "shop", "database": "main"}).encode()))
-    assert talk.take_client() == b"R\0\0\0\x08\0\0\0\x03"
-    talk.gives(FromClient(PasswordMessage(Secret("tok")).encode()))
-    asked = talk.the(Authenticate)
-    assert (asked.resource, asked.database, asked.credential.reveal()) == ("shop", "main", "tok")
-    assert not talk.all(Dial)
-    session = a_session()
-    talk.gives(Authenticated(session, a_session_permit(session)))
-    assert talk.the(Dial).parameters["client_encoding"] == "UTF8"
-    assert talk.the(Dial).parameters["standard_conforming_strings"] == "on"
-    assert talk.all(Lookup)
-
-
-def test_client_starts_with_settings_and_they_are_asked_about_as_the_set_that_they_equal_T10() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    options = r"-c role=dba --search-path=a\ b -cgeqo=off"
-    greeted(talk, a_session(), {"user": "shop", "application_name": "psql", "options": options})
-    action = talk.the(Ask).action
-    assert any(leaf.startswith("admin/") for leaf in action.leaves)
-    assert {"role", "search_path", "geqo", "application_name"} <= set(action.facts["settings"])  # type: ignore[arg-type]
-    assert not talk.all(Dial)
-    talk.deny()
-    assert talk.closed == "policy_denied"
-    assert sqlstates(talk.take_client()) == ["42501"]
-
-
-def test_client_starts_with_harmless_settings_and_they_reach_the_upstream_once_permitted() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    greeted(talk, a_session(), {"user": "shop", "application_name": "psql", "options": "-c geqo=off"})
-    talk.permit()
-    dialled = talk.the(Dial).parameters
-    assert dialled["geqo"] == "off"
-    assert dialled["application_name"] == "psql"
-    assert "options" not in dialled
-
-
-@pytest.mark.parametrize("options", ["-d 5", "--", "-c", "-c x", "-p5432", "geqo=off"])
-def test_client_starts_with_switches_that_are_no_settings_and_is_refused(options: str) -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    talk.gives(FromClient(StartupMessage(PROTOCOL_3_0, {"user": "shop", "options": options}).encode()))
-    assert talk.closed == "client_protocol"
-
-
-def test_client_asks_for_another_encoding_and_is_refused_T5() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    talk.gives(FromClient(StartupMessage(PROTOCOL_3_0, {"user": "shop", "client_encoding": "SJIS"}).encode()))
-    assert talk.closed == "encoding"
-    assert sqlstates(talk.take_client()) == ["0A000"]
-
-
-def test_client_asks_for_replication_and_is_refused_T9() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    greeted(talk, a_session(), {"user": "shop", "replication": "database"})
-    assert talk.closed == "unsupported"
-    assert not talk.all(Dial)
-
-
-def test_client_asks_for_a_newer_protocol_and_is_told_the_newest_that_there_is() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    version = 3 << 16 | 9999
-    talk.gives(FromClient(StartupMessage(version, {"user": "shop", "_pq_.x": "1"}).encode()))
-    wanted = backend.NegotiateProtocolVersion(PROTOCOL_3_2, ("_pq_.x",)).encode()
-    assert talk.take_client().startswith(wanted)
-    talk.gives(FromClient(PasswordMessage(Secret("tok")).encode()))
-    session = a_session()
-    talk.gives(Authenticated(session, a_session_permit(session)))
-    assert talk.the(Dial).cancel_secret_bytes == 32
-
-
-def test_client_speaks_protocol_2_and_is_refused() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    talk.gives(FromClient(StartupMessage(2 << 16, {"user": "shop"}).encode()))
-    assert sqlstates(talk.take_client()) == ["0A000"]
-    assert talk.closed
-
-
-def test_clients_token_is_refused_and_it_learns_no_more_than_that() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    talk.gives(FromClient(StartupMessage(PROTOCOL_3_0, {"user": "shop"}).encode()))
-    talk.gives(FromClient(PasswordMessage(Secret("tok-4711")).encode()))
-    talk.gives(Refused(Deny("authentication", "it is not valid here")))
-    down = talk.take_client()
-    assert sqlstates(down) == ["28P01"]
-    assert b"tok-4711" not in down
-    assert talk.closed == "authentication"
-
-
-def test_upstream_cannot_be_dialled_and_the_client_is_told_so() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    greeted(talk, a_session(), {"user": "shop"})
-    talk.gives(DialFailed("upstream_tls"))
-    assert sqlstates(talk.take_client()) == ["08001"]
-    assert talk.closed == "upstream_tls"
-
-
-def test_a_read_only_session_is_read_only_upstream_too() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    greeted(talk, a_session(read_only=True), {"user": "shop"})
-    assert talk.the(Dial).parameters["default_transaction_read_only"] == "on"
-
-
-def test_upstream_talks_before_the_client_is_welcome_and_the_order_is_kept() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    greeted(talk, a_session(), {"user": "shop"})
-    notice = b"N" + error_response("NOTICE", "01000", "early")[1:]
-    talk.take_client()
-    talk.gives(Dialled({}, (1, b"abcd")), FromUpstream(notice))
-    assert talk.take_client() == b""
-    talk.gives(Learned(None))
-    down = talk.take_client()
-    assert down.startswith(b"R")
-    assert down.endswith(notice)
-
-
-# --- transactions and denials ---
-
-
-def test_client_is_denied_inside_a_transaction_and_the_upstream_fails_too_P10() -> None:
-    talk = opened()
-    run(talk, "BEGIN", complete("BEGIN") + READY_T)
-    talk.take_upstream()
-    talk.take_client()
-    talk.gives(FromClient(query("DELETE FROM orders")))
-    talk.deny()
-    assert talk.take_upstream() == FAILING_QUERY
-    assert isinstance(talk.permits[-1], SessionPermit)
-    talk.gives(FromUpstream(error_response("ERROR", "42601", "syntax error") + READY_E))
-    down = talk.take_client()
-    assert sqlstates(down) == ["42501"]
-    assert down.endswith(READY_E)
-
-
-def test_client_sends_a_syntax_error_and_gets_the_parsers_own_error_with_its_position() -> None:
-    talk = opened()
-    talk.gives(FromClient(query("SELECT 1 FROM WHERE")))
-    talk.deny()
-    down = talk.take_client()
-    assert sqlstates(down) == ["42601"]
-    assert b"P15\0" in down
-
-
-def test_client_is_denied_in_a_batch_and_what_follows_until_sync_is_skipped_T3() -> None:
-    talk = opened()
-    batch = (
-        Parse(b"", b"DELETE FROM orders").encode()
-        + Bind(b"", b"").encode()
-        + Execute(b"").encode()
-        + Parse(b"later", b"SELECT 1").encode()
-    )
-    talk.gives(FromClient(batch))
-    talk.deny()
-    assert len(talk.asked) == 1
-    assert talk.take_upstream() == FAILING_PARSE
-    talk.gives(FromClient(SYNC))
-    assert talk.take_upstream() == SYNC
-    talk.gives(FromUpstream(error_response("ERROR", "42601", "syntax error") + READY))
-    talk.gives(FromClient(Bind(b"", b"later").encode() + SYNC))
-    assert FAILING_PARSE in talk.take_upstream()
-
-
-def test_a_parse_is_asked_about_with_what_it_prepares() -> None:
-    talk = opened()
-    talk.gives(FromClient(Parse(b"s", b"DELETE FROM orders").encode()))
-    action = talk.the(Ask).action
-    assert action.leaves == ("session/postgres.parse",)
-    assert "destroy/postgres.delete" in action.foreseen
-
-
-# --- names and order (T3) ---
+COPY_IN = b"G\0\0\0\x07\0\0\0"
 
 
 def test_client_renames_a_prepared_statement_and_bind_is_decided_by_what_the_server_has_T3() -> None:
@@ -419,29 +173,6 @@ def test_a_pipelined_close_fails_and_bind_in_the_next_batch_waits_for_the_truth_
     talk.gives(FromUpstream(error_response("ERROR", "42703", 'column "nope" does not exist')))
     assert len(talk.asked) == 4
     assert "destroy/postgres.delete" in talk.asked[-1].action.leaves
-
-
-def test_client_prepares_by_sql_and_execute_has_the_effects_of_what_it_names() -> None:
-    talk = opened()
-    run(talk, "PREPARE d AS DELETE FROM orders", complete("PREPARE") + READY)
-    talk.gives(FromClient(query("EXECUTE d")))
-    assert "destroy/postgres.delete" in talk.the(Ask).action.leaves
-
-
-def test_a_prepare_by_sql_failed_and_the_name_keeps_its_old_meaning_T3() -> None:
-    talk = opened()
-    run(talk, "PREPARE d AS DELETE FROM orders", complete("PREPARE") + READY)
-    run(talk, "PREPARE d AS SELECT 1", error_response("ERROR", "42P05", "already exists") + READY)
-    talk.gives(FromClient(query("EXECUTE d")))
-    assert "destroy/postgres.delete" in talk.the(Ask).action.leaves
-
-
-def test_a_batch_redefines_the_name_that_it_executes_and_counts_as_not_known_T3() -> None:
-    talk = opened()
-    run(talk, "PREPARE d AS DELETE FROM orders", complete("PREPARE") + READY)
-    talk.gives(FromClient(query("EXECUTE d; DEALLOCATE d; PREPARE d AS SELECT 1")))
-    leaves = talk.the(Ask).action.leaves
-    assert any(leaf.startswith(("unknown/", "execute/", "destroy/")) for leaf in leaves)
 
 
 def test_client_binds_what_was_never_prepared_and_the_server_never_hears_of_it_T3() -> None:
@@ -496,18 +227,6 @@ def test_parameters_are_part_of_what_is_decided_and_recorded_T19() -> None:
     assert b"DELETE FROM orders WHERE id = $1" in second.payload
 
 
-# --- settings and barriers ---
-
-
-def test_a_statement_that_may_change_settings_is_finished_before_the_next_is_read_T5() -> None:
-    talk = opened()
-    talk.gives(FromClient(query("SET search_path = a") + query("SELECT n FROM t1")))
-    talk.permit()
-    assert len(talk.asked) == 1
-    talk.gives(FromUpstream(complete("SET") + READY))
-    assert len(talk.asked) == 2
-
-
 def test_a_barrier_in_the_extended_protocol_makes_the_server_answer_by_a_flush() -> None:
     talk = opened()
     talk.gives(FromClient(Parse(b"", b"SET search_path = a").encode()))
@@ -518,65 +237,6 @@ def test_a_barrier_in_the_extended_protocol_makes_the_server_answer_by_a_flush()
     assert talk.take_upstream().endswith(Flush().encode())
     talk.gives(FromUpstream(backend.PARSE_COMPLETE + backend.BIND_COMPLETE + complete("SET")))
     assert talk.asked[-1].action.text == "SELECT n FROM t1"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "SET client_encoding = 'SJIS'",
-        "SET NAMES 'LATIN1'",
-        "SET standard_conforming_strings = off",
-        "SELECT set_config('client_encoding', 'BIG5', false)",
-        "BEGIN; SET LOCAL client_encoding TO GBK",
-    ],
-)
-def test_client_tries_to_change_how_text_is_read_and_is_refused_whatever_policy_says_T5(text: str) -> None:
-    talk = opened()
-    talk.gives(FromClient(query(text)))
-    refusal = talk.the(Ask).refusal
-    assert refusal is not None
-    assert refusal.code == "encoding"
-
-
-def test_upstream_says_that_text_is_read_otherwise_now_and_the_session_ends_T5() -> None:
-    talk = opened()
-    talk.gives(FromUpstream(backend.ParameterStatus("client_encoding", "SJIS").encode()))
-    assert talk.closed == "upstream_protocol"
-
-
-def test_client_gives_a_reason_and_later_questions_carry_it() -> None:
-    talk = opened()
-    run(talk, "SET interlock.reason = 'ticket 42'", complete("SET") + READY)
-    talk.gives(FromClient(query("DELETE FROM orders")))
-    assert talk.the(Ask).reason == "ticket 42"
-
-
-def test_a_local_reason_ends_with_its_transaction() -> None:
-    talk = opened()
-    run(talk, "BEGIN", complete("BEGIN") + READY_T)
-    run(talk, "SET LOCAL interlock.reason = 'once'", complete("SET") + READY_T)
-    talk.gives(FromClient(query("SELECT n FROM t1")))
-    assert talk.the(Ask).reason == "once"
-    talk.permit()
-    talk.gives(FromUpstream(complete("SELECT 0") + READY_T))
-    run(talk, "COMMIT", complete("COMMIT") + READY)
-    talk.gives(FromClient(query("SELECT n FROM t1")))
-    assert talk.the(Ask).reason is None
-
-
-def test_client_makes_a_function_and_the_catalogue_is_read_again_after_the_transaction() -> None:
-    talk = opened()
-    run(talk, "BEGIN", complete("BEGIN") + READY_T)
-    text = "CREATE FUNCTION lower(x int) RETURNS int LANGUAGE sql AS 'SELECT 1'"
-    run(talk, text, complete("CREATE FUNCTION") + READY_T)
-    assert not talk.all(Lookup)
-    run(talk, "COMMIT", complete("COMMIT") + READY)
-    assert talk.the(Lookup).refresh
-
-
-# --- COPY ---
-
-COPY_IN = b"G\0\0\0\x07\0\0\0"
 
 
 def test_client_streams_copy_data_under_the_commands_permit_and_it_is_digested() -> None:
@@ -630,9 +290,6 @@ def test_syncs_sent_before_copy_took_data_are_not_waited_for() -> None:
     assert talk.the(Done).outcome.tag == "SELECT 0"
 
 
-# --- holds, limits, ends ---
-
-
 def test_client_hears_at_once_and_at_an_interval_that_its_statement_is_held() -> None:
     talk = opened(Limits(notice_seconds=30))
     talk.gives(FromClient(query("DELETE FROM orders")))
@@ -651,88 +308,6 @@ def test_client_hears_at_once_and_at_an_interval_that_its_statement_is_held() ->
     assert b"DELETE FROM orders" in talk.take_upstream()
 
 
-def test_an_earlier_error_of_the_batch_arrives_while_the_next_message_is_held_and_it_is_withdrawn() -> None:
-    talk = opened()
-    talk.gives(FromClient(Parse(b"a", b"SELECT nope").encode()))
-    talk.permit()
-    talk.gives(FromClient(Parse(b"b", b"DELETE FROM orders").encode()))
-    ask = talk.the(Ask)
-    talk.take_upstream()
-    talk.gives(FromUpstream(error_response("ERROR", "42703", "no such column")))
-    assert talk.the(Withdraw).action_id == ask.action.id
-    talk.permit(ask)
-    assert not talk.take_upstream()
-    assert talk.done[-1].outcome.status == "skipped"
-
-
-def test_policy_limits_rows_and_the_client_gets_that_many_and_an_error() -> None:
-    talk = opened()
-    talk.gives(FromClient(query("SELECT n FROM t1")))
-    talk.permit(obligations=Obligations(max_rows=2))
-    talk.gives(FromUpstream(ROW_DESCRIPTION + row("1") + row("2") + row("3") + row("4")))
-    assert talk.all(CancelUpstream)
-    talk.gives(FromUpstream(row("5") + error_response("ERROR", "57014", "canceled") + READY))
-    down = talk.take_client()
-    assert down.count(b"D\0\0\0") == 2
-    assert sqlstates(down) == ["54000"]
-    assert talk.the(Done).outcome.rows == 2
-    assert talk.the(Done).outcome.truncated
-
-
-def test_the_rows_limit_and_the_upstreams_end_cross_and_the_client_still_gets_an_error() -> None:
-    talk = opened()
-    talk.gives(FromClient(query("SELECT n FROM t1")))
-    talk.permit(obligations=Obligations(max_rows=1))
-    talk.gives(FromUpstream(ROW_DESCRIPTION + row("1") + row("2") + complete("SELECT 2") + READY))
-    down = talk.take_client()
-    assert sqlstates(down) == ["54000"]
-    assert down.count(b"D\0\0\0") == 1
-    assert down.endswith(READY)
-
-
-def test_a_statement_over_the_limit_is_refused_and_recorded_and_never_forwarded_P2() -> None:
-    talk = opened(Limits(statement_bytes=100))
-    talk.gives(FromClient(query("SELECT 1 /*" + "x" * 200 + "*/")))
-    ask = talk.the(Ask)
-    assert ask.refusal is not None
-    assert ask.refusal.code == "too_large"
-    talk.deny(ask, code="too_large")
-    assert not talk.take_upstream()
-    assert sqlstates(talk.take_client()) == ["54000"]
-    assert talk.closed is None
-
-
-def test_a_message_over_the_limit_is_refused_unread_and_the_session_goes_on_P2() -> None:
-    talk = opened(Limits(message_bytes=1000))
-    talk.gives(FromClient(query("x" * 5000)[:2000]))
-    ask = talk.the(Ask)
-    assert ask.refusal is not None
-    talk.deny(ask, code="too_large")
-    talk.gives(FromClient(query("x" * 5000)[2000:] + query("SELECT n FROM t1")))
-    assert talk.the(Ask).action.text == "SELECT n FROM t1"
-
-
-def test_a_large_text_is_analysed_off_the_loop_and_what_follows_waits() -> None:
-    talk = opened(Limits(inline_bytes=50))
-    text = "SELECT n FROM t1 WHERE x IN (" + ",".join(str(n) for n in range(50)) + ")"
-    talk.gives(FromClient(query(text) + query("SELECT n FROM t2")))
-    job = talk.the(Analyse)
-    assert not talk.asked
-    talk.gives(Analysed(job.ticket, ANALYSER.analyse(job.text)))
-    assert talk.the(Ask).action.text == text
-    talk.permit()
-    assert talk.asked[-1].action.text == "SELECT n FROM t2"
-
-
-def test_the_gateway_has_no_room_to_parse_and_the_text_is_refused() -> None:
-    talk = opened(Limits(inline_bytes=50))
-    talk.gives(FromClient(query("SELECT " + "1," * 100 + "1")))
-    talk.gives(Analysed(talk.the(Analyse).ticket, LimitExceeded("parsing", limit=1, got=2)))
-    refusal = talk.the(Ask).refusal
-    assert refusal is not None
-    assert refusal.code == "overloaded"
-
-
 def test_client_calls_a_function_by_the_fast_path_and_is_refused_T7() -> None:
     talk = opened()
     talk.gives(FromClient(FunctionCall(1598, (), (), 0).encode()))
@@ -741,60 +316,3 @@ def test_client_calls_a_function_by_the_fast_path_and_is_refused_T7() -> None:
     talk.deny(code="unsupported")
     assert sqlstates(talk.take_client()) == ["0A000"]
     assert not talk.take_upstream()
-
-
-def test_upstream_sends_rows_that_nothing_asked_for_and_the_session_ends() -> None:
-    talk = opened()
-    talk.gives(FromUpstream(row("1")))
-    assert talk.closed == "upstream_protocol"
-    assert b"D\0\0\0" not in talk.take_client()
-
-
-def test_upstream_says_goodbye_and_the_client_hears_why_once() -> None:
-    talk = opened()
-    farewell = error_response("FATAL", "57P01", "terminating connection due to administrator command")
-    talk.gives(FromUpstream(farewell), UpstreamClosed())
-    assert talk.take_client() == farewell
-    assert talk.closed == "upstream_closed"
-
-
-def test_client_sends_a_bind_that_does_not_add_up_and_only_its_batch_fails() -> None:
-    talk = opened()
-    talk.gives(FromClient(b"B\0\0\0\x08\0\0\0\7" + SYNC))
-    assert talk.take_upstream() == FAILING_PARSE + SYNC
-    talk.gives(FromUpstream(error_response("ERROR", "42601", "syntax error") + READY))
-    assert sqlstates(talk.take_client()) == ["08P01"]
-    assert talk.closed is None
-
-
-def test_ten_thousand_pipelined_denials_are_a_loop_and_not_a_recursion() -> None:
-    talk = opened()
-    talk.gives(FromClient(query("DELETE FROM orders") * 10_000))
-    for _ in range(10_000):
-        talk.deny()
-    assert talk.take_client().count(READY) == 10_000
-    assert not talk.take_upstream()
-
-
-def test_a_stranger_sends_a_large_query_instead_of_a_password_and_none_of_it_is_held_T30() -> None:
-    talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=Limits()))
-    talk.gives(FromClient(StartupMessage(PROTOCOL_3_0, {"user": "shop"}).encode()))
-    talk.gives(FromClient(query("x" * 1_000_000)[:500_000]))
-    assert talk.closed == "client_protocol"
-
-
-def test_client_makes_a_table_and_its_next_statement_waits_until_the_catalogue_is_read_again() -> None:
-    talk = opened()
-    talk.gives(FromClient(query("CREATE TABLE t9 (n int)") + query("SELECT n FROM t9")))
-    talk.permit()
-    talk.gives(FromUpstream(complete("CREATE TABLE") + READY))
-    assert talk.all(Lookup)
-    assert len(talk.asked) == 1
-    talk.gives(Learned(None))
-    assert len(talk.asked) == 2
-
-
-def test_the_catalogue_cannot_be_read_and_nothing_counts_as_harmless_T4() -> None:
-    talk = opened()
-    talk.gives(FromClient(query("SELECT lower(n) FROM t1")))
-    assert any(leaf.startswith("execute/") for leaf in talk.the(Ask).action.leaves)

@@ -14,7 +14,7 @@ from interlock.wire.postgres.copying import CopyData, CopyDone
 from interlock.wire.postgres.frontend import Bind, Close, Execute, Parse
 from interlock.wire.postgres.replies import error_response
 from tests.protocols.dialogue import Dialogue
-from tests.protocols.postgres.test_mediator import (
+from tests.protocols.postgres.conversation import (
     READY,
     ROW_DESCRIPTION,
     SYNC,
