@@ -3,6 +3,7 @@
 import struct
 
 from interlock.analysis.postgres.analyser import Analyser
+from interlock.analysis.postgres.catalogue import SNAPSHOT_QUERIES, Catalogue
 from interlock.core.commands import Authenticated, Dialled, FromClient, FromUpstream, Learned
 from interlock.core.secret import Secret
 from interlock.core.session import Session
@@ -15,6 +16,16 @@ from interlock.wire.postgres.startup import PROTOCOL_3_0, StartupMessage
 from tests.protocols.dialogue import Dialogue, a_session, a_session_permit
 
 ANALYSER = Analyser()
+CATALOGUE = Catalogue.from_rows(
+    {name: () for name, _ in SNAPSHOT_QUERIES}
+    | {
+        "relations": [
+            (str(16400 + 10 * n), "public", name, "r", "p", str(16401 + 10 * n))
+            for n, name in enumerate(("t", "t1", "t2", "t3", "orders", "secrets"))
+        ]
+    }
+)
+"""Ordinary tables: what reads them runs no code."""
 SYNC = Sync().encode()
 READY = b"Z\0\0\0\5I"
 READY_T = b"Z\0\0\0\5T"
@@ -50,7 +61,7 @@ def opened(limits: Limits | None = None, **session: object) -> Dialogue:
     """An open and idle session."""
     talk = Dialogue(PostgresMediator(analyser=ANALYSER, limits=limits or Limits()))
     greeted(talk, a_session(**session), {"user": "shop", "database": "shop"})
-    talk.gives(Dialled({"server_version": "18.1", "client_encoding": "UTF8"}, (7, b"abcd")), Learned(None))
+    talk.gives(Dialled({"server_version": "18.1", "client_encoding": "UTF8"}, (7, b"abcd")), Learned(CATALOGUE))
     assert talk.take_client().endswith(READY)
     talk.asked.clear()
     talk.permits.clear()

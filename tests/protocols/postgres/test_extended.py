@@ -146,3 +146,53 @@ def test_a_parameters_type_by_oid_is_part_of_what_is_decided_T4() -> None:
     talk.permit()
     talk.gives(FromClient(Bind(b"", b"", parameters=(b"5",)).encode()))
     assert talk.the(Ask).action.leaves == ("execute/postgres.select", "read/postgres.select")
+
+
+def test_a_function_that_may_do_anything_is_finished_before_the_next_text_is_read_T5() -> None:
+    talk = opened()
+    talk.gives(FromClient(query("SELECT set_it_all()") + query("SELECT 1")))
+    assert "execute/postgres.select" in talk.the(Ask).action.leaves
+    talk.permit()
+    assert len(talk.asked) == 1
+    talk.gives(FromUpstream(complete("SELECT 1") + READY))
+    assert talk.asked[-1].action.text == "SELECT 1"
+
+
+def test_a_function_runs_between_bind_and_execute_of_another_portal_and_that_is_asked_again_T19() -> None:
+    talk = in_a_transaction()
+    prepared(talk, b"s", b"SELECT 1", READY_T)
+    bound(talk, b"p", b"s")
+    run(talk, "SELECT set_it_all()", complete("SELECT 1") + READY_T)
+    asked = len(talk.asked)
+    talk.gives(FromClient(Execute(b"p").encode() + SYNC))
+    assert len(talk.asked) == asked + 1
+
+
+def test_a_functions_own_portal_goes_on_without_a_second_question_P9() -> None:
+    talk = in_a_transaction()
+    prepared(talk, b"s", b"SELECT set_it_all()", READY_T)
+    bound(talk, b"p", b"s")
+    asked = len(talk.asked)
+    for _ in range(3):
+        talk.gives(FromClient(Execute(b"p", 1).encode() + SYNC), FromUpstream(b"s\0\0\0\4" + READY_T))
+    assert len(talk.asked) == asked
+
+
+def test_the_server_tells_only_after_sync_how_text_is_read_so_a_backslash_before_that_is_unknown_T5() -> None:
+    talk = opened()
+    prepared(talk, b"s", b"SELECT set_it_all()")
+    talk.gives(FromClient(Bind(b"", b"s").encode() + Execute(b"").encode()))
+    talk.permit()
+    talk.gives(FromUpstream(backend.BIND_COMPLETE + complete("SELECT 1")))
+    for text in (rb"SELECT '\' || purge() || '\'", "SELECT 'é'".encode()):
+        talk.gives(FromClient(Parse(b"", text).encode()))
+        assert talk.the(Ask).action.leaves == ("unknown/postgres.unparsed",)
+        talk.permit()
+        talk.gives(FromUpstream(backend.PARSE_COMPLETE))
+    talk.gives(FromClient(Parse(b"", b"SELECT 'plain'").encode()))
+    assert talk.the(Ask).action.leaves == ("session/postgres.parse",)
+    talk.permit()
+    talk.gives(FromClient(SYNC + Parse(b"", rb"SELECT '\'").encode()))
+    assert talk.all(Ask) == [], "the server's answer is on its way"
+    talk.gives(FromUpstream(backend.PARSE_COMPLETE + READY))
+    assert talk.the(Ask).action.leaves == ("session/postgres.parse",)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from interlock.core.commands import Analyse, Analysed, Ask, FromClient, FromUpstream
+from interlock.core.commands import Analyse, Analysed, Ask, FromClient, FromUpstream, Learned
 from interlock.core.errors import LimitExceeded
 from interlock.protocols.postgres.limits import Limits
 from interlock.wire.postgres.frontend import Parse
@@ -120,5 +120,6 @@ def test_the_gateway_has_no_room_to_parse_and_the_text_is_refused() -> None:
 
 def test_the_catalogue_cannot_be_read_and_nothing_counts_as_harmless_T4() -> None:
     talk = opened()
+    talk.gives(Learned(None))
     talk.gives(FromClient(query("SELECT lower(n) FROM t1")))
     assert any(leaf.startswith("execute/") for leaf in talk.the(Ask).action.leaves)

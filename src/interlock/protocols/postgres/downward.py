@@ -335,6 +335,8 @@ class Downward:
         state.fulfilled()
         state.status = chr(frame.raw[5])
         self._swallowing = False
+        if head.batch >= state.unreported:
+            state.unreported = -1
         running = head.running
         state.deliver(frame.raw, running)
         if running is not None:

@@ -16,7 +16,7 @@ from interlock.protocols.postgres import running as kinds
 from interlock.protocols.postgres.failing import fail_extended
 from interlock.protocols.postgres.names import Unsettled
 from interlock.protocols.postgres.replies import error
-from interlock.protocols.postgres.requests import bind_of_payload, bind_payload
+from interlock.protocols.postgres.requests import bind_of_payload, bind_payload, runs_code
 from interlock.protocols.postgres.running import Expected, Portal, Prepared, Running
 from interlock.protocols.postgres.state import Asking, Conversation
 from interlock.protocols.postgres.texts import Texts, names_for, note, uses_names
@@ -94,7 +94,8 @@ class Extended:
             raise TypeError(msg)
         data = asking.frame if permit.stored is None else bind_of_payload(permit.stored)
         statements = prepared.analysis.statements
-        running = Running(permit, None, statements[0] if statements else None)
+        statement = statements[0] if statements else None
+        running = Running(permit, None, statement, runs_code=runs_code(asking.action.leaves))
         state.open[running.action_id] = running
         if asking.portal:
             state.names_epoch += 1
@@ -137,7 +138,8 @@ class Extended:
             state.commands.append(Ask(action, state.local_reason or state.reason))
             return True
         running = portal.running
-        barrier = running.statement is not None and note(state, (running.statement,))
+        barrier = running.statement is not None and note(state, (running.statement,), runs_code=running.runs_code)
+        portal.epoch = state.requests.epoch
         state.forward_extended(
             frame.raw, running.permit, Expected(kinds.EXECUTE, state.batch, running, barrier=barrier)
         )
@@ -148,8 +150,10 @@ class Extended:
         state = self._state
         prepared = asking.prepared
         statements = prepared.analysis.statements if prepared is not None else ()
-        running = Running(permit, None, statements[0] if statements else None)
+        code = runs_code(asking.action.leaves)
+        running = Running(permit, None, statements[0] if statements else None, runs_code=code)
         state.open[running.action_id] = running
+        barrier = note(state, statements, runs_code=code)
         portal = state.portals.resolve(asking.portal, state.batch)
         if isinstance(portal, Portal):
             if not portal.running.done:
@@ -157,7 +161,6 @@ class Extended:
             portal.running = running
             portal.epoch = state.requests.epoch
             portal.names_epoch = state.names_epoch
-        barrier = note(state, statements)
         state.forward_extended(asking.frame, permit, Expected(kinds.EXECUTE, state.batch, running, barrier=barrier))
 
     def describe(self, frame: Frame) -> bool:

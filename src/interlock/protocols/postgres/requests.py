@@ -105,20 +105,23 @@ class Requests:
             parameters,
         )
 
-    def note_settings(self, statements: tuple[Statement, ...]) -> bool:
+    def note_settings(self, statements: tuple[Statement, ...], *, code: bool = False) -> bool:
         """Take note of settings that a permitted statement changes; True if meaning may change."""
-        changed = False
+        changed = code or any(runs_code(one.leaves) for one in statements)
         for statement in statements:
             for name, value, _ in statement.sets:
                 if name in _MEANING:
                     self._settings[name] = "" if value is None else value
                     changed = True
-            if any(leaf.startswith("execute/") for leaf in statement.leaves):
-                changed = True
         if changed:
             self.epoch += 1
             self._fingerprint = ("\0" + repr(sorted(self._settings.items()))).encode()
         return changed
+
+
+def runs_code(leaves: tuple[str, ...]) -> bool:
+    """True if what has these leaves may run anything, so change any setting: a function could, and no text tells."""
+    return any(leaf.startswith(("execute/", "unknown/")) for leaf in leaves)
 
 
 def unparsed() -> tuple[Settled, Analysis]:

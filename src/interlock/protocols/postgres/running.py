@@ -29,10 +29,17 @@ class Running:
 
     __slots__ = (
         "action_id", "analysis", "bytes_count", "data_bytes", "data_digest", "digest", "done", "error", "fed", "limit",
-        "parts", "permit", "rows", "rows_cut", "statement", "tag", "tags", "takes_data", "touched",
+        "parts", "permit", "rows", "rows_cut", "runs_code", "statement", "tag", "tags", "takes_data", "touched",
     )  # fmt: skip
 
-    def __init__(self, permit: Permit, analysis: Analysis | None, statement: Statement | None) -> None:
+    def __init__(
+        self,
+        permit: Permit,
+        analysis: Analysis | None,
+        statement: Statement | None,
+        *,
+        runs_code: bool = False,
+    ) -> None:
         self.action_id: Final = permit.action_id
         self.permit: Final = permit
         self.analysis: Final = analysis
@@ -46,6 +53,8 @@ class Running:
         self.takes_data: Final = _takes_data(analysis, statement)
         """It may be a COPY FROM STDIN."""
         self.data_digest: Final = hashlib.sha256() if self.takes_data else None
+        self.runs_code: Final = runs_code
+        """It was decided as code that may do anything."""
         self.fed = False
         """The client has sent the end of its data."""
         self.rows = 0

@@ -53,6 +53,8 @@ class Conversation:
         self.statements: Names[Prepared] = Names(lambda one: len(one.text))
         self.portals: Names[Portal] = Names(lambda one: len(one.bind))
         self.cursors: dict[str, Statement] = {}
+        self.unreported = -1
+        """The batch in which code ran that may have changed how text is read: the server tells with ReadyForQuery."""
         self.names_epoch = 0
         """Grows when a name may stand for something else: a bound EXECUTE or FETCH is asked about again then."""
         self.expected: deque[Expected] = deque()

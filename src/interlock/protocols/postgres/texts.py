@@ -113,8 +113,14 @@ class Texts:
         """Ask about a Query whose text is understood (or not)."""
         state = self._state
         self.rejected = None
+        doubtful = self._is_doubtful(raw)
+        if doubtful and state.expected:
+            state.flush_upstream()
+            return False
         if isinstance(analysis, SyntaxRejected):
             self.rejected = analysis
+            settled, analysis = unparsed()
+        elif doubtful:
             settled, analysis = unparsed()
         else:
             statements = analysis.statements
@@ -146,8 +152,12 @@ class Texts:
         """Ask about a Parse whose text is understood (or not)."""
         state = self._state
         self.rejected = None
-        if isinstance(analysis, SyntaxRejected):
-            self.rejected = analysis
+        doubtful = self._is_doubtful(raw)
+        if doubtful and state.expected:
+            state.flush_upstream()
+            return False
+        if isinstance(analysis, SyntaxRejected) or doubtful:
+            self.rejected = analysis if isinstance(analysis, SyntaxRejected) else None
             settled, analysis = unparsed()
             action = state.requests.action(settled, text, raw)
         else:
@@ -166,6 +176,13 @@ class Texts:
         state.asking = Asking(kinds.PARSE, action, frame.raw, Prepared(text, analysis, action.digest), name)
         state.commands.append(Ask(action, state.local_reason or state.reason))
         return True
+
+    def _is_doubtful(self, raw: bytes) -> bool:
+        """True if code that ran may have changed how the server reads this text, which it tells only after Sync (T5).
+
+        Neither ``standard_conforming_strings`` nor an encoding changes what ASCII without a backslash means.
+        """
+        return self._state.unreported >= 0 and (b"\\" in raw or not raw.isascii())
 
 
 def refuse(state: Conversation, kind: int, *, action: Action, deny: Deny, name: str = "") -> None:
@@ -192,9 +209,11 @@ def names_for(
     return prepared, cursors
 
 
-def note(state: Conversation, statements: tuple[Statement, ...]) -> bool:
+def note(state: Conversation, statements: tuple[Statement, ...], *, runs_code: bool) -> bool:
     """Note what a forwarded text may change; True if what follows must wait until it ended."""
-    barrier = state.requests.note_settings(statements)
+    barrier = state.requests.note_settings(statements, code=runs_code)
+    if runs_code:
+        state.unreported = state.batch
     for one in statements:
         if one.changes_catalogue:
             state.requests.dirty = True

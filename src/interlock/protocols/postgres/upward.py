@@ -20,7 +20,7 @@ from interlock.protocols.postgres import running as kinds
 from interlock.protocols.postgres.extended import Extended
 from interlock.protocols.postgres.failing import fail_extended, fail_query
 from interlock.protocols.postgres.replies import denial, error, held_notice
-from interlock.protocols.postgres.requests import function_call, unparsed
+from interlock.protocols.postgres.requests import function_call, runs_code, unparsed
 from interlock.protocols.postgres.running import Expected, Running
 from interlock.protocols.postgres.state import Asking, Conversation
 from interlock.protocols.postgres.texts import Texts, note, refuse
@@ -189,7 +189,7 @@ class Upward:
         running = Running(permit, prepared.analysis, None)
         state.open[running.action_id] = running
         statements = prepared.analysis.statements
-        barrier = note(state, statements)
+        barrier = note(state, statements, runs_code=runs_code(asking.action.leaves))
         state.statements.remove("")
         portal = state.portals.remove("")
         if portal is not None:
