@@ -332,6 +332,19 @@ def test_the_client_withdraws_and_a_later_approval_releases_nothing_T20(tmp_path
     play(tmp_path, story)
 
 
+def test_the_client_withdraws_before_anybody_was_asked_and_nobody_waits_P10(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        session = await bench.open()
+        ask = Ask(an_action(session, "destroy/postgres.delete"))
+        bench.gate.withdraw(ask.action.id)
+        async with asyncio.timeout(5):
+            answer = await bench.gate.authorize(session, ask, lambda _: None)
+        assert isinstance(answer, Deny)
+        assert answer.code == "withdrawn"
+
+    play(tmp_path, story)
+
+
 def test_the_session_ends_while_people_deliberate_and_nothing_runs(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
         session = await bench.open()

@@ -252,6 +252,8 @@ class Gate:
             gone = live.waiting.get(action_id)
             if gone is not None:
                 gone.set()
+            else:
+                live.withdrawn = action_id  # the question may not have reached ``authorize`` yet
 
     def _decide(self, live: Live, action: Action, reason: str | None) -> Decision:
         """Policy's answer, and the one rule that no policy lifts: a read-only session stays so."""
@@ -296,6 +298,8 @@ class Gate:
         approval_id = self._new_id()
         gone = asyncio.Event()
         live.waiting[action.id] = gone
+        if live.withdrawn == action.id:
+            gone.set()
         try:
             # If we crash after this, the log has a hold that nobody could answer: it is swept as withdrawn at start.
             await self._record(live.journal.decision(action, hold, reason=reason, approval_id=approval_id))

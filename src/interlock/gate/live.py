@@ -26,7 +26,7 @@ class Live:
 
     __slots__ = (
         "bytes_count", "ended", "host", "journal", "requests_only", "rows", "session", "statements", "tls", "unsent",
-        "waiting",
+        "waiting", "withdrawn",
     )  # fmt: skip
 
     def __init__(self, session: Session, journal: SessionJournal, *, tls: bool) -> None:
@@ -41,6 +41,8 @@ class Live:
         self.unsent: dict[str, Unsent] = {}
         self.waiting: dict[str, asyncio.Event] = {}
         """Actions that people are asked about; the event says that the client withdrew."""
+        self.withdrawn = ""
+        """The last action that was withdrawn before anybody was asked about it."""
         self.requests_only: set[str] = set()
         """Actions whose response isn't recorded, only its size and digest (``@record("request")``)."""
 
