@@ -67,6 +67,7 @@ async def open_house(config: Config, *, instance: str, name: str, recorder_fd: i
         ConfigError: the approvals' key can't be used.
     """
     database = Database(config.gateway.state_path)
+    approvals = _make_approvals(config, SqlApprovalStore(database))
     await database.open()
     journal = Journal(
         instance=instance, worker=name, now_us=read_clock_us, mono_us=read_monotonic_us, random=secrets.token_bytes
@@ -81,7 +82,7 @@ async def open_house(config: Config, *, instance: str, name: str, recorder_fd: i
         sessions=SqlSessionStore(database),
         handles=SqlHandleStore(database),
         revocations=SqlRevocationStore(database),
-        approvals=_make_approvals(config, SqlApprovalStore(database)),
+        approvals=approvals,
         journal=journal,
         recorder=recorder,
     )
@@ -109,6 +110,7 @@ def _make_approvals(config: Config, store: SqlApprovalStore) -> Approvals:
                 max_expires_seconds=config.approvals.max_expires_seconds,
             ),
             allow_development=config.gateway.mode is Mode.DEVELOPMENT,
+            required_claims=config.approvals.require_claims,
         )
     except InterlockError as error:
         raise ConfigError(str(config.file), "approvals.key", str(error)) from error
