@@ -100,6 +100,19 @@ def test_files_are_private_and_no_secret_is_in_arguments_or_environment_P5(
     assert (start.detail["durability"], start.detail["own_uid"]) == ("strict", 0)
 
 
+def test_recorder_inherits_no_upstream_password_but_finds_its_code_P5_T31(
+    recorder: RecorderProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = {"SHOP_PASSWORD": "s3cret-1", "INTERLOCK_TOKEN": "s3cret-2", "PYTHON_INDEX_TOKEN": "s3cret-3"}
+    for name, value in {**secrets, "PYTHONPATH": "/a/folder/of/code", "LC_ALL": "C.UTF-8"}.items():
+        monkeypatch.setenv(name, value)
+    recorder.start()
+    inherited = Path(f"/proc/{recorder.pid}/environ").read_bytes().split(b"\0")
+    assert b"PYTHONPATH=/a/folder/of/code" in inherited
+    assert b"LC_ALL=C.UTF-8" in inherited
+    assert not [item for item in inherited if b"s3cret" in item]
+
+
 def test_recorder_that_cannot_start_says_so(tmp_path: Path, recorder: RecorderProcess) -> None:
     recorder.start()
     second = RecorderProcess(tmp_path, instance="gw", durability="strict", random=os.urandom, limits=SMALL)

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,14 @@ from interlock.audit.client import BUFFER_BYTES, enlarge_buffer
 from interlock.audit.store import Limits
 
 READY_SECONDS: Final = 30.0
+_INHERITED: Final = frozenset(
+    """
+    PATH LANG LANGUAGE LC_ALL LC_CTYPE LC_MESSAGES LC_TIME LC_COLLATE LC_NUMERIC TZ LD_LIBRARY_PATH
+    PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONNOUSERSITE PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX PYTHONOPTIMIZE
+    PYTHONUTF8 PYTHONIOENCODING PYTHONUNBUFFERED PYTHONWARNINGS PYTHONFAULTHANDLER PYTHONHASHSEED PYTHONMALLOC
+    INTERLOCK_PURE INTERLOCK_REQUIRE_COMPILED
+    """.split()  # noqa: SIM905 - a list of names reads best as one
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,14 @@ class _Channel:
     end: WorkerEnd
     recorder_sock: socket.socket
     recorder_kick: int
+
+
+def recorder_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """What the recorder needs of the gateway's environment, where upstream passwords may be (P5).
+
+    A list, not a pattern: a secret may be called anything, ``INTERLOCK_TOKEN`` is one.
+    """
+    return {name: value for name, value in environment.items() if name in _INHERITED}
 
 
 class RecorderProcess:
@@ -140,6 +156,7 @@ class RecorderProcess:
             self._process = subprocess.Popen(
                 [*self._command, "--config-fd", str(config_out)],
                 pass_fds=fds,
+                env=recorder_environment(os.environ),
                 stdin=subprocess.DEVNULL,
                 umask=0o077,
                 user=self._user,
