@@ -39,7 +39,6 @@ from interlock.app.bus import (
     ToWorker,
 )
 from interlock.app.house import House, open_house, read_clock
-from interlock.app.log_tail import LogTail
 from interlock.app.rules import CurrentAuthenticator, Rules, read_snapshot, verify_reloadable
 from interlock.audit.launch import RecorderProcess, WorkerEnd
 from interlock.audit.store import Limits as RecorderLimits
@@ -48,6 +47,7 @@ from interlock.control.handles import HandleIssuer
 from interlock.control.operations import Operations
 from interlock.control.recording import RecordedChanges
 from interlock.control.server import ControlServer
+from interlock.control.tailing import LogTail
 from interlock.core.errors import ConfigError, InterlockError, PolicyError, StorageError
 from interlock.storage import migrate
 from interlock.transport.listener import bind
