@@ -271,3 +271,16 @@ def test_a_clients_describe_is_a_message_of_its_own_and_no_row() -> None:
         item = reader.next_item()
         assert isinstance(item, Frame)
         assert item.raw == describe
+
+
+def test_half_a_message_waits_for_its_sender_and_whole_ones_for_us() -> None:
+    reader = client_reader(max_body=1000)
+    message = b"Q" + struct.pack("!i", 504) + bytes(500)
+    reader.feed(message[:400])
+    assert reader.waiting == 400, "nobody has looked yet"
+    assert reader.next_item() is None
+    assert (reader.waiting, reader.buffered) == (0, 400)
+    reader.feed(message[400:] + message)
+    assert reader.waiting == 2 * len(message)
+    reader.next_item()
+    assert reader.waiting == len(message)

@@ -60,8 +60,8 @@ class PostgresMediator:
 
     @property
     def backlog(self) -> int:
-        """Bytes taken from the client and not yet dealt with."""
-        return self._state.client.buffered
+        """Bytes taken from the client and not yet dealt with; half a message can only be dealt with by reading on."""
+        return self._state.client.waiting
 
     @property
     def wants_ticks(self) -> bool:

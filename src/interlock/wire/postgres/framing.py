@@ -213,6 +213,14 @@ class FrameReader:
         """Bytes fed and not yet taken."""
         return int(len(self._buffer) - self._position + len(self._more))
 
+    @property
+    def waiting(self) -> int:
+        """Bytes fed that somebody here has yet to take; none while the next message isn't whole: only its sender can
+        bring it on, so who reads the stream must go on reading.
+        """
+        buffered: i64 = len(self._buffer) - self._position + len(self._more)
+        return 0 if buffered < self._needed else int(buffered)
+
     def use(self, limits: list[int]) -> None:
         """Read under these limits from the next item on, as when a client has been authenticated."""
         if len(limits) != 256:
