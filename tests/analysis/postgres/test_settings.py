@@ -1,6 +1,14 @@
 import pytest
 
-from interlock.analysis.postgres.settings import assigned, constant, is_on
+from interlock.analysis.postgres.settings import (
+    ADMIN,
+    ADMIN_PREFIXES,
+    HARMLESS_AT_ANY_VALUE,
+    READ_ONLY,
+    assigned,
+    constant,
+    is_on,
+)
 
 
 @pytest.mark.parametrize("name", ["transaction_read_only", "default_transaction_read_only"])
@@ -40,3 +48,11 @@ def test_doubt_about_a_boolean_is_no() -> None:
     assert is_on("On")
     assert not is_on("o")
     assert not is_on(None)
+
+
+def test_no_setting_that_rights_or_the_reading_of_text_hang_on_is_harmless_at_any_value_T5_T10() -> None:
+    grave = {"role", "session_authorization", "search_path", "client_encoding", "standard_conforming_strings"}
+    grave |= {"backslash_quote", "xmloption", "default_tablespace", "temp_tablespaces", "transaction_isolation"}
+    assert not HARMLESS_AT_ANY_VALUE & (ADMIN | READ_ONLY | grave)
+    assert not [name for name in HARMLESS_AT_ANY_VALUE if name.startswith(ADMIN_PREFIXES) or "." in name]
+    assert all(assigned((name, "x", False)) == ("session", "set", False, "") for name in HARMLESS_AT_ANY_VALUE)

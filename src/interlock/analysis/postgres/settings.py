@@ -20,6 +20,27 @@ ADMIN: Final = frozenset(
 )
 ADMIN_PREFIXES: Final = ("log_", "wal_", "debug_", "auto_explain.", "pgaudit.", "trace_", "plpgsql.variable_conflict")
 
+HARMLESS_AT_ANY_VALUE: Final = frozenset(
+    """
+    application_name client_min_messages
+    statement_timeout lock_timeout idle_in_transaction_session_timeout idle_session_timeout transaction_timeout
+    extra_float_digits bytea_output intervalstyle datestyle timezone
+    jit jit_above_cost jit_inline_above_cost jit_optimize_above_cost work_mem
+    geqo geqo_threshold geqo_effort geqo_pool_size geqo_generations geqo_selection_bias geqo_seed
+    enable_async_append enable_bitmapscan enable_distinct_reordering enable_gathermerge enable_group_by_reordering
+    enable_hashagg enable_hashjoin enable_incremental_sort enable_indexonlyscan enable_indexscan enable_material
+    enable_memoize enable_mergejoin enable_nestloop enable_parallel_append enable_parallel_hash
+    enable_partition_pruning enable_partitionwise_aggregate enable_partitionwise_join enable_presorted_aggregate
+    enable_self_join_elimination enable_seqscan enable_sort enable_tidscan
+    """.split()
+)
+"""Settings read one by one: whatever their value, they change form, plan or patience of this session and no rights.
+
+A ``set_config()`` of one of them needs no known value. Not here: what names code or roles (search_path, role), what
+policy reads (read-only modes), what the gateway's own reading of text hangs on (client_encoding,
+standard_conforming_strings), what lifts protection (row_security, session_replication_role), and all unknown names.
+"""
+
 _TRUE: Final = frozenset(("on", "t", "tr", "tru", "true", "y", "ye", "yes", "1"))
 
 

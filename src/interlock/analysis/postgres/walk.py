@@ -11,7 +11,7 @@ from typing import Any, Final
 from interlock.analysis.postgres.bounded import Target, narrows
 from interlock.analysis.postgres.nodes import PLAIN, TYPED_FIELDS, TYPED_FIELDS_OF
 from interlock.analysis.postgres.parser import Grammar
-from interlock.analysis.postgres.settings import Assignment, assigned, constant
+from interlock.analysis.postgres.settings import HARMLESS_AT_ANY_VALUE, Assignment, assigned, constant
 from interlock.analysis.postgres.statement import Call, Name, Statement
 
 Node = dict[str, Any]
@@ -451,6 +451,11 @@ def on_function(walk: Walk, node: Node, scope: Scope) -> None:
             setting, value, local = (str(value) for value in values)
             is_local = local.strip().lower() in ("t", "true", "on", "yes", "1")
             walk.assign((setting.lower(), value, is_local))
+        elif _is_harmless_setting(values) and not node.get("func_variadic"):
+            # asyncpg's `set_config('jit', $1, false)`: the value comes later, and doesn't matter
+            walk.calls.add((name, 3, "setting"))
+            walk.sets.append((str(values[0]).lower(), None, False))
+            walk.does("session", "set")
         else:
             walk.calls.add((name, len(args), "setting"))
             walk.sets.append(("*", None, False))
@@ -459,6 +464,13 @@ def on_function(walk: Walk, node: Node, scope: Scope) -> None:
     else:
         walk.calls.add((name, -1 if node.get("func_variadic") else len(args), "function"))
     walk.push_children("FuncCall", node, scope, skip=("funcname",))
+
+
+def _is_harmless_setting(values: list[str | None]) -> bool:
+    """Tell whether ``set_config``'s arguments name a setting whose value doesn't matter; doubt is no."""
+    if len(values) != 3 or values[0] is None or values[2] is None:
+        return False
+    return values[0].lower() in HARMLESS_AT_ANY_VALUE
 
 
 def on_type_cast(walk: Walk, node: Node, scope: Scope) -> None:
