@@ -66,7 +66,7 @@ class Extended:
         if isinstance(prepared, Unsettled):
             return False
         if prepared is None:
-            fail_extended(state, error("26000", f'prepared statement "{name}" does not exist'))
+            fail_extended(state, error("26000", _no_statement(name)))
             return True
         full = state.names_full
         if full:
@@ -186,7 +186,7 @@ class Extended:
             if isinstance(prepared, Unsettled):
                 return False
             if prepared is None:
-                fail_extended(state, error("26000", f'prepared statement "{name}" does not exist'))
+                fail_extended(state, error("26000", _no_statement(name)))
                 return True
             analysis, text = prepared.analysis, prepared.text
         settled = state.requests.settle(analysis, *names_for(state, analysis.statements))
@@ -230,3 +230,8 @@ def name_of(raw: bytes) -> str:
     except UnicodeDecodeError as broken:
         msg = "a name that isn't UTF-8"
         raise ClientProtocolError(msg) from broken
+
+
+def _no_statement(name: str) -> str:
+    """PostgreSQL's own words for a statement that isn't there."""
+    return f'prepared statement "{name}" does not exist' if name else "unnamed prepared statement does not exist"

@@ -215,8 +215,9 @@ class FrameReader:
 
     @property
     def waiting(self) -> int:
-        """Bytes fed that somebody here has yet to take; none while the next message isn't whole: only its sender can
-        bring it on, so who reads the stream must go on reading.
+        """Bytes fed that somebody here has yet to take.
+
+        None while the next message isn't whole: only its sender can bring it on, so the stream must be read on.
         """
         buffered: i64 = len(self._buffer) - self._position + len(self._more)
         return 0 if buffered < self._needed else int(buffered)
