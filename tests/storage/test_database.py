@@ -2,6 +2,7 @@ import asyncio
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,5 +111,32 @@ def test_read_goes_on_while_another_process_writes(tmp_path: Path) -> None:
         assert await two.read(lambda connection: connection.execute(count).scalar()) == 1
         await one.close()
         await two.close()
+
+    asyncio.run(story())
+
+
+def test_only_what_asks_for_it_does_without_waiting_for_the_disk(tmp_path: Path) -> None:
+    def insert(value: str) -> Callable[[Connection], int]:
+        def work(connection: Connection) -> int:
+            connection.execute(text(f"INSERT INTO revocations VALUES ('token', '{value}', 1, 2, 'me', '')"))
+            return int(connection.execute(text("PRAGMA synchronous")).scalar_one())
+
+        return work
+
+    async def story() -> None:
+        await migrate(tmp_path / "state.db")
+        database, other = Database(tmp_path / "state.db"), Database(tmp_path / "state.db")
+        full, normal = 2, 1
+        assert await database.write(insert("a")) == full
+        assert await database.write(insert("b"), durable=False) == normal
+        seen = await other.read(
+            lambda connection: connection.execute(text("SELECT count(*) FROM revocations")).scalar()
+        )
+        assert seen == 2
+        with pytest.raises(StorageError):
+            await database.write(insert("b"), durable=False)
+        assert await database.write(insert("c")) == full  # also on the connection that follows a failed one
+        await database.close()
+        await other.close()
 
     asyncio.run(story())

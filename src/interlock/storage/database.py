@@ -50,25 +50,31 @@ class Lane:
         self._reads: Final = reads
         self._executor: Final = ThreadPoolExecutor(1, "state-reader" if reads else "state-writer")
         self._connection: Connection | None = None
+        self._durable = True
+        """Whether the connection, as it is set now, makes a commit durable; every new one does."""
 
-    async def run(self, work: Callable[[Connection], T], *, begin: bool = True) -> T:
+    async def run(self, work: Callable[[Connection], T], *, begin: bool = True, durable: bool = True) -> T:
         """Run ``work`` in a transaction of the lane's connection.
 
         Raises:
             StorageError: the database says no, and nothing was changed.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, work, begin)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, work, begin, durable)
 
     async def close(self) -> None:
         """End what is under way and close the connection."""
         await asyncio.get_running_loop().run_in_executor(self._executor, self._drop)
         self._executor.shutdown(wait=False)
 
-    def _run(self, work: Callable[[Connection], T], begin: bool) -> T:  # noqa: FBT001 - run_in_executor has no keywords
+    def _run(self, work: Callable[[Connection], T], begin: bool, durable: bool) -> T:  # noqa: FBT001 - run_in_executor has no keywords
         with _translated(self._path):
             if self._connection is None:
                 self._connection = self._engine.connect().execution_options(interlock_read=self._reads)
+                self._durable = True
             try:
+                if durable is not self._durable:
+                    _set_durable(self._connection, durable=durable)
+                    self._durable = durable
                 if not begin:
                     return work(self._connection)
                 with self._connection.begin():
@@ -120,15 +126,17 @@ class Database:
         """
         return await self._reader.run(work)
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
+    async def write(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
         """Run ``work`` in a write transaction: the file's one write lock is its own, and it is durable.
 
-        If we are cancelled while it runs, it still ends whole, and nobody hears of it.
+        If we are cancelled while it runs, it still ends whole, and nobody hears of it. Without ``durable`` a failing
+        kernel or power may take it back, whole; other processes see it at once all the same. A later durable write
+        makes it durable too.
 
         Raises:
             StorageError: the database says no, and nothing was changed.
         """
-        return await self._writer.run(work)
+        return await self._writer.run(work, durable=durable)
 
     async def forget(self) -> None:
         """Copy the write-ahead log back and empty it, so that wiped bytes are in no file; does nothing while busy."""
@@ -166,6 +174,15 @@ def _head() -> str:
 
 def _revision(connection: Connection) -> str:
     return str(MigrationContext.configure(connection).get_current_revision())
+
+
+def _set_durable(connection: Connection, *, durable: bool) -> None:
+    """FULL waits for the disk at each commit, NORMAL only when the write-ahead log is copied back."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    finally:
+        cursor.close()
 
 
 def _checkpoint(connection: Connection) -> None:

@@ -1,4 +1,8 @@
-"""Which sessions live, in which worker, and which lived."""
+"""Which sessions live, in which worker, and which lived.
+
+The log is the truth of sessions, and at start the supervisor ends every one that stands open here; so what is written
+here need not survive a power failure, and doesn't make a client wait for the disk.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -74,7 +78,7 @@ class SqlSessionStore:
             "ended_at": None,
             "document": msgspec.json.encode(stored),
         }
-        await self._database.write(lambda connection: connection.execute(_INSERT, values))
+        await self._database.write(lambda connection: connection.execute(_INSERT, values), durable=False)
 
     async def end(self, session_id: str, *, code: str, now: datetime) -> bool:
         """The session ended; False if it isn't open here."""
@@ -122,7 +126,7 @@ class SqlSessionStore:
                 connection.execute(_END, values)
             return len(rows)
 
-        return await self._database.write(end_all)
+        return await self._database.write(end_all, durable=False)
 
 
 @final
