@@ -1,15 +1,17 @@
 """The extended protocol: names of statements and portals as the server has them. Server behaviour seen in 15."""
 
+import pytest
+
 from interlock.analysis.postgres.catalogue import SNAPSHOT_QUERIES, Catalogue
 from interlock.core.commands import Ask, FromClient, FromUpstream, Learned
 from interlock.core.permit import Permit
 from interlock.protocols.postgres.limits import Limits
 from interlock.protocols.postgres.replies import FAILING_PARSE
 from interlock.wire.postgres import backend
-from interlock.wire.postgres.frontend import Bind, Close, Execute, Parse
+from interlock.wire.postgres.frontend import Bind, Close, Describe, Execute, Parse
 from interlock.wire.postgres.replies import error_response
 from tests.protocols.dialogue import Dialogue
-from tests.protocols.postgres.conversation import READY, READY_T, SYNC, complete, opened, query, run, sqlstates
+from tests.protocols.postgres.conversation import CATALOGUE, READY, READY_T, SYNC, complete, opened, query, run, sqlstates
 
 
 def prepared(talk: Dialogue, name: bytes, text: bytes, ready: bytes = READY) -> None:
@@ -155,6 +157,8 @@ def test_a_function_that_may_do_anything_is_finished_before_the_next_text_is_rea
     talk.permit()
     assert len(talk.asked) == 1
     talk.gives(FromUpstream(complete("SELECT 1") + READY))
+    assert len(talk.asked) == 1
+    talk.gives(Learned(CATALOGUE))
     assert talk.asked[-1].action.text == "SELECT 1"
 
 
@@ -195,4 +199,68 @@ def test_the_server_tells_only_after_sync_how_text_is_read_so_a_backslash_before
     talk.gives(FromClient(SYNC + Parse(b"", rb"SELECT '\'").encode()))
     assert talk.all(Ask) == [], "the server's answer is on its way"
     talk.gives(FromUpstream(backend.PARSE_COMPLETE + READY))
+    assert talk.all(Ask) == [], "the catalogue is read again after code ran"
+    talk.gives(Learned(CATALOGUE))
     assert talk.the(Ask).action.leaves == ("session/postgres.parse",)
+
+
+def test_client_executes_a_cursor_that_sql_declared_and_is_asked_about_what_it_reads_T3() -> None:
+    talk = in_a_transaction()
+    run(talk, "DECLARE c CURSOR FOR SELECT n FROM secrets", complete("DECLARE CURSOR") + READY_T)
+    talk.take_upstream()
+    talk.gives(FromClient(Execute(b"c").encode()))
+    action = talk.the(Ask).action
+    assert action.facts["reads"] == ("secrets",)
+    assert not talk.take_upstream()
+    talk.permit()
+    assert talk.take_upstream() == Execute(b"c").encode()
+
+
+def test_client_describes_a_cursor_that_sql_declared_and_it_is_an_action_of_its_own() -> None:
+    talk = in_a_transaction()
+    run(talk, "DECLARE c CURSOR FOR SELECT n FROM t1", complete("DECLARE CURSOR") + READY_T)
+    talk.gives(FromClient(Describe("P", b"c").encode()))
+    assert talk.the(Ask).action.kind == "postgres.describe"
+
+
+@pytest.mark.parametrize(
+    ("message", "sqlstate"),
+    [
+        (Describe("S", b"ghost").encode(), "26000"),
+        (Describe("P", b"ghost").encode(), "34000"),
+        (Execute(b"ghost").encode(), "34000"),
+        (Bind(b"", b"ghost").encode(), "26000"),
+        (Bind(b"", b"\xff").encode(), "08P01"),
+        (Close("S", b"\xff").encode(), "08P01"),
+    ],
+)
+def test_client_names_what_is_not_there_and_the_server_never_hears_of_it_T3(message: bytes, sqlstate: str) -> None:
+    talk = opened()
+    talk.gives(FromClient(message + SYNC))
+    assert not talk.asked
+    assert talk.take_upstream() == FAILING_PARSE + SYNC
+    talk.gives(FromUpstream(error_response("ERROR", "42601", "syntax error") + READY))
+    assert sqlstates(talk.take_client()) == [sqlstate]
+    assert talk.closed is None
+
+
+def test_a_describe_of_a_name_that_an_earlier_batch_changes_waits_for_the_truth_T3() -> None:
+    talk = opened()
+    prepared(talk, b"s", b"SELECT 1")
+    talk.gives(FromClient(Close("S", b"s").encode() + SYNC + Describe("S", b"s").encode() + SYNC))
+    asked = len(talk.asked)
+    talk.take_upstream()
+    talk.gives(FromUpstream(b"3\0\0\0\4" + READY))
+    assert len(talk.asked) == asked
+    assert talk.take_upstream().startswith(FAILING_PARSE)
+
+
+def test_an_approved_bind_runs_from_the_gateways_own_copy_P3() -> None:
+    talk = opened()
+    prepared(talk, b"s", b"DELETE FROM orders WHERE id = $1")
+    talk.take_upstream()
+    approved = Bind(b"", b"s", (), (b"1",)).encode()
+    talk.gives(FromClient(approved))
+    stored = talk.the(Ask).action.payload
+    talk.permit(stored=stored)
+    assert talk.take_upstream() == approved

@@ -1,6 +1,23 @@
 """Dialogues of the PostgreSQL mediator: the shared contract, and what goes through all its parts."""
 
-from interlock.core.commands import Ask, Done, FromClient, FromUpstream, Held, Tick, ToUpstream
+import pytest
+
+from interlock.core.commands import (
+    Ask,
+    CancelRequested,
+    CancelUpstream,
+    Done,
+    FromClient,
+    FromUpstream,
+    Held,
+    Killed,
+    Learned,
+    Lookup,
+    Tick,
+    ToUpstream,
+    UpstreamClosed,
+    Withdraw,
+)
 from interlock.core.permit import Permit, SessionPermit
 from interlock.protocols.postgres.limits import Limits
 from interlock.protocols.postgres.replies import FAILING_PARSE
@@ -10,6 +27,7 @@ from interlock.wire.postgres.replies import error_response
 from tests.protocols.contract import MediatorContract
 from tests.protocols.dialogue import Dialogue
 from tests.protocols.postgres.conversation import (
+    CATALOGUE,
     READY,
     READY_T,
     ROW_DESCRIPTION,
@@ -282,7 +300,7 @@ def test_syncs_sent_before_copy_took_data_are_not_waited_for() -> None:
     talk.gives(FromClient(Execute(b"").encode() + SYNC))
     talk.gives(FromUpstream(backend.PARSE_COMPLETE + backend.BIND_COMPLETE + COPY_IN))
     talk.gives(FromClient(b"c\0\0\0\4" + SYNC))
-    talk.gives(FromUpstream(complete("COPY 0") + READY))
+    talk.gives(FromUpstream(complete("COPY 0") + READY), Learned(CATALOGUE))
     talk.gives(FromClient(query("SELECT n FROM t1")))
     talk.permit()
     talk.gives(FromUpstream(complete("SELECT 0") + READY))
@@ -316,3 +334,89 @@ def test_client_calls_a_function_by_the_fast_path_and_is_refused_T7() -> None:
     talk.deny(code="unsupported")
     assert sqlstates(talk.take_client()) == ["0A000"]
     assert not talk.take_upstream()
+
+
+def test_code_was_run_and_the_catalogue_is_in_doubt_until_it_is_read_again_T4() -> None:
+    talk = opened()
+    run(talk, "DO $$BEGIN PERFORM 1; END$$", complete("DO") + READY)
+    assert talk.the(Lookup).refresh
+    talk.gives(FromClient(query("SELECT lower(n) FROM t1")))
+    assert talk.asked[-1].action.text.startswith("DO")
+
+
+def test_client_cancels_while_its_statement_runs_and_the_upstream_is_asked_to_stop() -> None:
+    talk = opened()
+    talk.gives(CancelRequested())
+    assert talk.commands == []
+    talk.gives(FromClient(query("SELECT n FROM t1")))
+    talk.permit()
+    talk.gives(CancelRequested())
+    assert talk.commands == [CancelUpstream()]
+
+
+def test_an_operator_kills_the_session_while_a_statement_is_held_and_it_is_withdrawn() -> None:
+    talk = opened()
+    talk.gives(FromClient(query("DELETE FROM orders")))
+    talk.gives(Killed("revoked", "the token was revoked"))
+    assert talk.the(Withdraw).action_id == talk.asked[0].action.id
+    assert sqlstates(talk.take_client()) == ["57P01"]
+    assert not talk.take_upstream()
+
+
+def test_client_says_goodbye_and_its_portals_end_with_it() -> None:
+    talk = opened()
+    talk.gives(FromClient(Parse(b"", b"SELECT n FROM t1").encode()))
+    talk.permit()
+    talk.gives(FromClient(Bind(b"p", b"").encode() + SYNC))
+    talk.permit()
+    talk.gives(FromUpstream(backend.PARSE_COMPLETE + backend.BIND_COMPLETE + READY_T))
+    talk.take_upstream()
+    talk.gives(FromClient(b"X\0\0\0\4"))
+    assert talk.take_upstream() == b"X\0\0\0\4"
+    assert talk.the(Done).outcome.status == "ok"
+    assert talk.closed == "client_closed"
+
+
+def test_client_says_goodbye_among_what_the_server_skips() -> None:
+    talk = opened()
+    talk.gives(FromClient(Parse(b"", b"DELETE FROM orders").encode() + b"X\0\0\0\4"))
+    talk.deny()
+    assert talk.closed == "client_closed"
+
+
+def test_upstream_hangs_up_without_a_word_and_the_client_is_told() -> None:
+    talk = opened()
+    talk.gives(FromClient(query("SELECT n FROM t1")))
+    talk.permit()
+    talk.gives(UpstreamClosed())
+    assert sqlstates(talk.take_client()) == ["57P01"]
+    assert (talk.closed, talk.the(Done).outcome.status) == ("upstream_closed", "unknown")
+
+
+def test_upstream_hangs_up_inside_a_row_and_no_error_is_put_into_it_T6() -> None:
+    talk = opened()
+    talk.gives(FromClient(query("SELECT n FROM t1")))
+    talk.permit()
+    talk.gives(FromUpstream((ROW_DESCRIPTION + row("x" * 300_000))[:200_000]), UpstreamClosed())
+    assert talk.take_client().endswith(b"x")
+
+
+def test_client_sends_a_message_that_only_a_server_may_send_and_its_connection_ends_T1() -> None:
+    talk = opened()
+    talk.gives(FromClient(READY))
+    assert talk.closed == "client_protocol"
+
+
+def test_a_catalogue_of_another_protocol_is_a_bug_and_never_taken() -> None:
+    with pytest.raises(TypeError):
+        opened().mediator.step(Learned("tables"))
+
+
+def test_client_sends_data_for_a_copy_that_is_behind_a_barrier_and_it_waits_T6() -> None:
+    talk = opened()
+    talk.gives(FromClient(query("SET search_path = a") + b"d\0\0\0\x071\t\n"))
+    talk.permit()
+    assert b"1\t\n" not in talk.take_upstream()
+    talk.gives(FromUpstream(complete("SET") + READY))
+    assert b"1\t\n" not in talk.take_upstream()
+    assert talk.closed is None

@@ -45,3 +45,9 @@ def test_whatever_a_setting_holds_it_is_one_set_statement_and_no_more_T2(setting
     assert isinstance(analysis, Analysis)
     assert len(analysis.statements) == len(settings)
     assert all(statement.sets for statement in analysis.statements)
+
+
+@pytest.mark.parametrize("name", ["user", "database", "Replication", "options"])
+def test_options_name_what_is_no_setting_and_the_client_is_refused_T10(name: str) -> None:
+    with pytest.raises(ClientProtocolError):
+        read_opening({"user": "u", "options": f"-c {name}=x"}, minor=0)

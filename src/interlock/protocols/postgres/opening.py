@@ -53,6 +53,9 @@ def read_opening(parameters: Mapping[str, str], *, minor: int) -> Opening:
         if name not in RESERVED and not name.startswith("_pq_."):
             settings[name.lower()] = value
     for name, value in _switches(parameters.get("options", "")):
+        if name.lower() in RESERVED:
+            msg = f"{name.lower()} in options is no setting"
+            raise ClientProtocolError(msg)
         settings[name.lower()] = value
     if len(settings) > MAX_SETTINGS:
         what = "startup settings"

@@ -214,6 +214,9 @@ def note(state: Conversation, statements: tuple[Statement, ...], *, runs_code: b
     barrier = state.requests.note_settings(statements, code=runs_code)
     if runs_code:
         state.unreported = state.batch
+        # Code may make or replace functions: what the side connection saw is in doubt until it looks again (T4).
+        state.requests.dirty = True
+        state.lookup_wanted = True
     for one in statements:
         if one.changes_catalogue:
             state.requests.dirty = True
