@@ -52,8 +52,8 @@ class Dialogue:
         """Of the last step."""
         self.asked: list[Ask] = []
         self.done: list[Done] = []
-        self.to_client = b""
-        self.to_upstream = b""
+        self.to_client = bytearray()
+        self.to_upstream = bytearray()
         self.permits: list[Permit | SessionPermit] = []
         self.closed: str | None = None
         self.recorded: dict[str, bytes] = {}
@@ -109,13 +109,13 @@ class Dialogue:
 
     def take_upstream(self) -> bytes:
         """What went up since the last call."""
-        data, self.to_upstream = self.to_upstream, b""
-        return data
+        data, self.to_upstream = self.to_upstream, bytearray()
+        return bytes(data)
 
     def take_client(self) -> bytes:
         """What the client got since the last call."""
-        data, self.to_client = self.to_client, b""
-        return data
+        data, self.to_client = self.to_client, bytearray()
+        return bytes(data)
 
 
 def pieces(data: bytes, size: int) -> Iterable[bytes]:

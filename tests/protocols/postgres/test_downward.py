@@ -1,5 +1,9 @@
 """What the upstream says: believed only where it was asked for, and noted when it changes what statements mean."""
 
+import struct
+
+import pytest
+
 from interlock.core.commands import (
     Ask,
     CancelUpstream,
@@ -12,13 +16,17 @@ from interlock.core.commands import (
     Withdraw,
 )
 from interlock.core.decision import Obligations
+from interlock.core.resource import Resource
+from interlock.protocols.postgres.limits import Limits
 from interlock.wire.postgres import backend
-from interlock.wire.postgres.frontend import Parse
+from interlock.wire.postgres.frontend import Bind, Close, Describe, Execute, Flush, FunctionCall, Parse
 from interlock.wire.postgres.replies import error_response
+from tests.protocols.dialogue import pieces
 from tests.protocols.postgres.conversation import (
     READY,
     READY_T,
     ROW_DESCRIPTION,
+    SYNC,
     complete,
     opened,
     query,
@@ -128,3 +136,181 @@ def test_client_makes_a_table_and_its_next_statement_waits_until_the_catalogue_i
     assert len(talk.asked) == 1
     talk.gives(Learned(None))
     assert len(talk.asked) == 2
+
+
+def test_upstream_sends_a_message_over_the_limit_and_the_session_ends_P10() -> None:
+    talk = opened(Limits(upstream_message_bytes=100_000))
+    talk.gives(FromClient(query("SELECT n FROM t1")))
+    talk.permit()
+    talk.gives(FromUpstream(b"T" + struct.pack("!I", 200_000)))
+    assert talk.closed == "upstream_protocol"
+    assert [done.outcome.status for done in talk.done] == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        complete("SELECT 1"),
+        backend.PARSE_COMPLETE,
+        backend.BIND_COMPLETE,
+        b"s\0\0\0\4",
+        b"d\0\0\0\5x",
+        b"V\0\0\0\x08\xff\xff\xff\xff",
+        READY,
+    ],
+)
+def test_upstream_answers_what_nobody_asked_and_the_session_ends_T6(said: bytes) -> None:
+    talk = opened()
+    talk.gives(FromUpstream(said))
+    assert talk.closed == "upstream_protocol"
+
+
+@pytest.mark.parametrize(
+    "said", [backend.PARSE_COMPLETE, b"V\0\0\0\x08\xff\xff\xff\xff", b"Z\0\0\0\5X", b"G\0\0\0\7\0\0\0"]
+)
+def test_upstream_answers_a_query_with_another_messages_reply_and_the_session_ends_T6(said: bytes) -> None:
+    talk = opened()
+    talk.gives(FromClient(query("SELECT n FROM t1")))
+    talk.permit()
+    talk.gives(FromUpstream(said))
+    assert talk.closed == "upstream_protocol"
+
+
+def test_a_row_in_pieces_arrives_whole_and_counts_once() -> None:
+    talk = opened()
+    talk.gives(FromClient(query("SELECT n FROM t1")))
+    talk.permit()
+    large = row("x" * 300_000)
+    for piece in pieces(ROW_DESCRIPTION + large + complete("SELECT 1") + READY, 40_000):
+        talk.gives(FromUpstream(piece))
+    assert talk.take_client() == ROW_DESCRIPTION + large + complete("SELECT 1") + READY
+    assert talk.done[-1].outcome.rows == 1
+
+
+def test_a_row_in_pieces_beyond_the_row_limit_never_begins() -> None:
+    talk = opened()
+    talk.gives(FromClient(query("SELECT n FROM t1")))
+    talk.permit(obligations=Obligations(max_rows=1))
+    whole = ROW_DESCRIPTION + row("y" * 300_000) + row("x" * 300_000) + complete("SELECT 2") + READY
+    for piece in pieces(whole, 40_000):
+        talk.gives(FromUpstream(piece))
+    down = talk.take_client()
+    assert down.count(b"y") >= 300_000
+    assert b"xx" not in down
+    assert sqlstates(down) == ["54000"]
+    assert talk.done[-1].outcome.rows == 1
+
+
+def test_client_describes_its_statement_and_portal_and_both_answers_pass() -> None:
+    talk = opened()
+    talk.gives(FromClient(Parse(b"s", b"SELECT n FROM t1").encode() + SYNC))
+    talk.permit()
+    talk.gives(FromUpstream(backend.PARSE_COMPLETE + READY))
+    talk.gives(FromClient(Describe("S", b"s").encode()))
+    asked = talk.the(Ask).action
+    assert (asked.kind, asked.leaves) == ("postgres.describe", ("session/postgres.describe",))
+    talk.permit()
+    described = b"t\0\0\0\6\0\0" + ROW_DESCRIPTION
+    talk.gives(FromUpstream(described))
+    assert talk.the(Done).action_id == asked.id
+    assert talk.take_client().endswith(described)
+    talk.gives(FromClient(Bind(b"p", b"s").encode()))
+    talk.permit()
+    talk.gives(
+        FromClient(Describe("P", b"p").encode() + SYNC), FromUpstream(backend.BIND_COMPLETE + b"n\0\0\0\4" + READY)
+    )
+    assert talk.take_client() == backend.BIND_COMPLETE + b"n\0\0\0\4" + READY
+
+
+def test_upstream_describes_parameters_twice_and_the_session_ends_T6() -> None:
+    talk = opened()
+    talk.gives(FromClient(Parse(b"s", b"SELECT n FROM t1").encode()))
+    talk.permit()
+    talk.gives(FromClient(Describe("S", b"s").encode()))
+    talk.permit()
+    talk.gives(FromUpstream(backend.PARSE_COMPLETE + b"t\0\0\0\6\0\0" * 2))
+    assert talk.closed == "upstream_protocol"
+
+
+def test_a_portal_is_read_in_parts_and_its_action_ends_with_the_last() -> None:
+    talk = opened()
+    talk.gives(FromClient(Parse(b"", b"SELECT n FROM t1").encode()))
+    talk.permit()
+    talk.gives(FromClient(Bind(b"p", b"").encode()))
+    talk.permit()
+    bound = talk.asked[-1].action.id
+    talk.gives(FromClient(Execute(b"p", 1).encode() + Flush().encode()))
+    talk.gives(FromUpstream(backend.PARSE_COMPLETE + backend.BIND_COMPLETE + row("1") + b"s\0\0\0\4"))
+    assert bound not in [done.action_id for done in talk.done]
+    talk.gives(FromClient(Execute(b"p", 1).encode() + SYNC))
+    talk.gives(FromUpstream(row("2") + complete("SELECT 1") + READY))
+    done = next(done for done in talk.done if done.action_id == bound)
+    assert (done.outcome.rows, done.outcome.status) == (2, "ok")
+
+
+def test_client_closes_a_portal_and_its_action_ends() -> None:
+    talk = opened()
+    talk.gives(FromClient(Parse(b"", b"SELECT n FROM t1").encode()))
+    talk.permit()
+    talk.gives(FromClient(Bind(b"p", b"").encode()))
+    talk.permit()
+    bound = talk.asked[-1].action.id
+    talk.gives(FromClient(Close("P", b"p").encode() + SYNC))
+    talk.gives(FromUpstream(backend.PARSE_COMPLETE + backend.BIND_COMPLETE + b"3\0\0\0\4" + READY))
+    assert [done.action_id for done in talk.done][-1] == bound
+    talk.gives(FromClient(Execute(b"p").encode() + SYNC))
+    talk.gives(FromUpstream(error_response("ERROR", "42601", "syntax error") + READY))
+    assert sqlstates(talk.take_client()) == ["34000"]
+
+
+def test_client_binds_an_empty_text_and_its_action_ends_with_the_empty_answer() -> None:
+    talk = opened()
+    talk.gives(FromClient(Parse(b"", b"").encode()))
+    talk.permit()
+    talk.gives(FromClient(Bind(b"", b"").encode()))
+    talk.permit()
+    talk.gives(FromClient(Execute(b"").encode() + SYNC))
+    talk.gives(FromUpstream(backend.PARSE_COMPLETE + backend.BIND_COMPLETE + b"I\0\0\0\4" + READY))
+    assert [done.outcome.status for done in talk.done] == ["ok", "ok"]
+
+
+def test_upstream_fails_between_statements_and_the_client_hears_of_it() -> None:
+    talk = opened()
+    failure = error_response("ERROR", "57014", "canceling statement due to user request")
+    talk.gives(FromUpstream(failure))
+    assert talk.take_client() == failure
+    assert talk.closed is None
+
+
+def test_client_deallocates_everything_and_no_name_is_left_T3() -> None:
+    talk = opened()
+    run(talk, "PREPARE d AS DELETE FROM orders", complete("PREPARE") + READY)
+    run(talk, "DEALLOCATE ALL", complete("DEALLOCATE ALL") + READY)
+    talk.gives(FromClient(query("EXECUTE d")))
+    assert any(leaf.startswith(("unknown/", "execute/")) for leaf in talk.the(Ask).action.leaves)
+
+
+def test_client_closes_all_cursors_and_a_fetch_is_no_longer_what_it_was_T3() -> None:
+    talk = opened()
+    run(talk, "BEGIN", complete("BEGIN") + READY_T)
+    run(talk, "DECLARE c CURSOR FOR SELECT n FROM t1", complete("DECLARE CURSOR") + READY_T)
+    talk.gives(FromClient(query("FETCH c")))
+    before = talk.the(Ask).action.leaves
+    talk.permit()
+    talk.gives(FromUpstream(complete("FETCH 0") + READY_T))
+    run(talk, "CLOSE ALL", complete("CLOSE CURSOR ALL") + READY_T)
+    talk.gives(FromClient(query("FETCH c")))
+    assert talk.the(Ask).action.leaves != before
+
+
+def test_the_function_call_that_a_resource_allows_runs_and_its_answer_is_recorded() -> None:
+    talk = opened(resource=Resource("shop", "postgres", "127.0.0.1:5432", allow=frozenset({"function_call"})))
+    called = FunctionCall(1598, (), (), 0).encode()
+    talk.gives(FromClient(called))
+    assert talk.the(Ask).refusal is None
+    talk.permit()
+    assert talk.take_upstream() == called
+    answer = b"V\0\0\0\x08\xff\xff\xff\xff"
+    talk.gives(FromUpstream(answer + READY))
+    assert talk.take_client() == answer + READY
+    assert talk.recorded[talk.asked[-1].action.id].startswith(answer)
