@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from interlock.approval import (
@@ -93,7 +94,7 @@ def approvals_over(store: ApprovalStore, clock: Clock | None = None, **settings:
 
 async def held(approvals: Approvals, hold: Hold = HOLD, **changes: Any) -> HeldAction:
     session = changes.pop("session", SESSION)
-    return await approvals.hold(session, replace(ACTION, **changes), hold, approval_id="a1", now=NOW)
+    return await approvals.hold(session, msgspec.structs.replace(ACTION, **changes), hold, approval_id="a1", now=NOW)
 
 
 def run(story: Callable[[MemoryApprovalStore, Approvals], Coroutine[Any, Any, None]]) -> None:
@@ -320,7 +321,7 @@ def test_approval_is_used_from_another_session_and_stays_unused_T20() -> None:
 def test_two_holds_copies_are_swapped_in_the_database_and_neither_opens_T19() -> None:
     async def story(store: MemoryApprovalStore, approvals: Approvals) -> None:
         await held(approvals)
-        await approvals.hold(SESSION, replace(ACTION, payload=b"DROP"), HOLD, approval_id="a2", now=NOW)
+        await approvals.hold(SESSION, msgspec.structs.replace(ACTION, payload=b"DROP"), HOLD, approval_id="a2", now=NOW)
         sealed = store._sealed
         sealed["a1"], sealed["a2"] = sealed["a2"], sealed["a1"]
         await approvals.decide("a1", DBA, APPROVE, comment="", now=NOW)

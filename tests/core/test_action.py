@@ -1,7 +1,6 @@
 """Actions: the effects that policy is asked about come from the leaves."""
 
-import dataclasses
-
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,4 +35,4 @@ def test_nobody_changes_an_action_or_its_facts_after_it_was_made() -> None:
         action.leaves = ()  # type: ignore[misc]  # the attack
     with pytest.raises(TypeError):
         NO_FACTS["bounded"] = True  # type: ignore[index]  # the attack
-    assert dataclasses.replace(action, text="x").leaves == action.leaves
+    assert msgspec.structs.replace(action, text="x").leaves == action.leaves

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from interlock.approval import Approvals, MemoryApprovalStore, VerdictKind
@@ -129,7 +130,7 @@ def an_action(session: Session, leaf: str, number: int = 1, **changes: object) -
     action = Action(
         f"{session.id}.{number}", leaf.partition("/")[2], (leaf,), CONNECT_FACTS, text, text.encode(), f"{number:064x}"
     )
-    return replace(action, **changes)  # type: ignore[arg-type]
+    return msgspec.structs.replace(action, **changes)
 
 
 def play(

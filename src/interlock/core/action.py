@@ -1,10 +1,11 @@
 """What is asked: one action with its effects and facts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 FactValue = bool | int | str | tuple[str, ...]
 Facts = Mapping[str, FactValue]
@@ -26,8 +27,7 @@ class Effect(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(msgspec.Struct, frozen=True):
     """One thing the client wants, exactly as it would run."""
 
     id: str

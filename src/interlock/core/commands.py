@@ -10,8 +10,9 @@ blocks the inbox.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from interlock.core.action import Action
 from interlock.core.decision import Deny
@@ -23,8 +24,7 @@ from interlock.core.session import Session
 # --- commands -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ToClient:
+class ToClient(msgspec.Struct, frozen=True):
     """Send these bytes to the client."""
 
     data: bytes
@@ -32,16 +32,14 @@ class ToClient:
     """True if ``data`` is (part of) a response to an action and was handed to ``Record`` first."""
 
 
-@dataclass(frozen=True, slots=True)
-class ToUpstream:
+class ToUpstream(msgspec.Struct, frozen=True):
     """Send these bytes upstream; can't be built without a permit (P1)."""
 
     data: bytes
     permit: Permit | SessionPermit
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticate:
+class Authenticate(msgspec.Struct, frozen=True):
     """Verify the credential and open a session with the resource that the client named."""
 
     resource: str
@@ -51,8 +49,7 @@ class Authenticate:
     """What the client asked for besides: application name, options; never secrets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dial:
+class Dial(msgspec.Struct, frozen=True):
     """Connect to the session's resource and log in with the gateway's own credential."""
 
     permit: SessionPermit
@@ -62,8 +59,7 @@ class Dial:
     """Length of the cancel secret that the client's protocol version can carry: 4, or up to 256 (T11)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """May this action run? Answered by ``Answered``, perhaps after ``Held``."""
 
     action: Action
@@ -73,39 +69,34 @@ class Ask:
     """Set when the protocol itself refuses (an unknown encoding, a size): recorded and given back as the answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(msgspec.Struct, frozen=True):
     """The client no longer wants an action that is still being asked about."""
 
     action_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(msgspec.Struct, frozen=True):
     """Read the upstream's catalogue on the gateway's own side connection. Answered by ``Learned``."""
 
     permit: SessionPermit
     refresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Analyse:
+class Analyse(msgspec.Struct, frozen=True):
     """Analyse a large text off the loop. Answered by ``Analysed`` with the same ``ticket``."""
 
     ticket: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """Append these bytes to the action's response recording, before the client gets them."""
 
     action_id: str
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True):
     """The action ended: close its entry."""
 
     action_id: str
@@ -114,13 +105,11 @@ class Done:
     """The last bytes of its response, recorded together with the outcome before the client gets them."""
 
 
-@dataclass(frozen=True, slots=True)
-class CancelUpstream:
+class CancelUpstream(msgspec.Struct, frozen=True):
     """Ask the upstream to cancel what it runs for this session."""
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(msgspec.Struct, frozen=True):
     """End the connection after everything before it was sent."""
 
     code: str
@@ -145,37 +134,32 @@ Command = (
 # --- events ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class FromClient:
+class FromClient(msgspec.Struct, frozen=True):
     """Bytes arrived from the client; unverified."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FromUpstream:
+class FromUpstream(msgspec.Struct, frozen=True):
     """Bytes arrived from the upstream; unverified."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
+class Authenticated(msgspec.Struct, frozen=True):
     """The session is open and on record."""
 
     session: Session
     permit: SessionPermit
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """No session: authentication, policy, limits or the recorder said no."""
 
     deny: Deny
 
 
-@dataclass(frozen=True, slots=True)
-class Dialled:
+class Dialled(msgspec.Struct, frozen=True):
     """The upstream is connected, verified and logged in."""
 
     parameters: Mapping[str, str]
@@ -184,23 +168,20 @@ class Dialled:
     """The gateway's own key for this session, to give to the client."""
 
 
-@dataclass(frozen=True, slots=True)
-class DialFailed:
+class DialFailed(msgspec.Struct, frozen=True):
     """The upstream can't be used; ``code`` is public, the cause is in the operators' log."""
 
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """The gate's answer to ``Ask``."""
 
     action_id: str
     answer: Permit | Deny
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """The action waits for people."""
 
     action_id: str
@@ -209,8 +190,7 @@ class Held:
     expires_seconds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
+class Learned(msgspec.Struct, frozen=True):
     """The catalogue, as the protocol's own ``analysis`` value; None if it couldn't be read."""
 
     catalogue: Any
@@ -218,39 +198,33 @@ class Learned:
     """True if somebody else changed the catalogue: this says nothing of what the session itself has just changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Analysed:
+class Analysed(msgspec.Struct, frozen=True):
     """The analysis of a large text (the language's own value), or the error that stands for it."""
 
     ticket: int
     analysis: Any
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
+class CancelRequested(msgspec.Struct, frozen=True):
     """The client asked, on another connection and with the right key, to cancel what runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Killed:
+class Killed(msgspec.Struct, frozen=True):
     """The session must end: revoked, expired, killed by an operator, or the gateway stops."""
 
     code: str
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClientClosed:
+class ClientClosed(msgspec.Struct, frozen=True):
     """The client hung up."""
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamClosed:
+class UpstreamClosed(msgspec.Struct, frozen=True):
     """The upstream hung up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """Time passed; ``seconds`` is monotonic."""
 
     seconds: float

@@ -1,8 +1,9 @@
 """What came of a permitted action."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 
 class OutcomeStatus(StrEnum):
@@ -18,8 +19,7 @@ class OutcomeStatus(StrEnum):
     """The connection ended before the upstream answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """The end of an action: status, size, and the digest of what was delivered."""
 
     status: OutcomeStatus
@@ -33,5 +33,5 @@ class Outcome:
     data_digest: str = ""
     """SHA-256 of data that the client streamed in (COPY), hex."""
     data_bytes: int = 0
-    masked: Mapping[str, int] = field(default_factory=dict[str, int])
+    masked: Mapping[str, int] = msgspec.field(default_factory=dict)
     truncated: bool = False
