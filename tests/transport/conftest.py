@@ -1,7 +1,7 @@
 """A line protocol with a real listener, real sockets and a gate that tests can steer.
 
 The mediator here is small but whole: it authenticates, dials, asks about each line, forwards it with its permit and
-records what comes back. The gate follows the interface's contract (``test_services.py`` holds it to that).
+records what comes back. The gate follows the interface's contract as ``transport.services`` states it.
 """
 
 import asyncio
