@@ -18,6 +18,7 @@ from typing import Final, Protocol, final
 
 from interlock.core.commands import Mediator
 from interlock.core.errors import InterlockError
+from interlock.transport.life import live
 from interlock.transport.raw import accept, close_politely
 from interlock.transport.services import Services
 from interlock.transport.stream import Conversation
@@ -214,7 +215,7 @@ class Listener:
             accepted_at=accepted_at,
             on_authenticated=on_authenticated,
         )
-        await conversation.run(opened.transport, opened.first)
+        await live(conversation, opened.transport, opened.first)
 
 
 def bind(host: str, port: int, *, reuse_port: bool = True) -> socket.socket:

@@ -135,25 +135,19 @@ class Conversation:
 
     # --- life -------------------------------------------------------------------------------------------------------
 
-    async def run(self, transport: asyncio.Transport, first: bytes) -> None:
-        """Live on ``transport``, of which ``first`` was already read, until the session's entry is closed."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                try:
-                    self._schedule()
-                    transport.set_protocol(self.client)
-                    self.client.connection_made(transport)
-                    self.client.data_received(first)
-                    await self._ended
-                finally:
-                    self._finish("gateway_stopped")
-                    self._abort()
-                    await self._settle()
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            await self._end_session()
+    def begin(self, group: asyncio.TaskGroup, transport: asyncio.Transport, first: bytes) -> asyncio.Future[None]:
+        """Start on ``transport``, of which ``first`` was already read; the future says that both legs are gone."""
+        self._group = group
+        self._schedule()
+        transport.set_protocol(self.client)
+        self.client.connection_made(transport)
+        self.client.data_received(first)
+        return self._ended
+
+    def stop(self) -> None:
+        """End at once whatever still goes on: the gateway stops, or both legs are gone anyway."""
+        self._finish("gateway_stopped")
+        self._abort()
 
     def kill(self, code: str, message: str) -> None:
         """End the conversation with the protocol's own error, if the client takes bytes at all."""
@@ -174,7 +168,7 @@ class Conversation:
         """The loop's clock, which every deadline here is on."""
         return self._loop.time()
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
         """Leave nothing running: what was asked is settled by the gate, the rest is cancelled."""
         owed = [*self._asking.values(), *([self._opening] if self._opening is not None else [])]
         for task in self._tasks.difference(owed):
@@ -184,8 +178,10 @@ class Conversation:
             for task in late:
                 task.cancel()
 
-    async def _end_session(self) -> None:
+    async def end_session(self) -> None:
         """Close what is open in the log: actions without an outcome, then the session."""
+        if self._timer is not None:
+            self._timer.cancel()
         session = self.session
         if self._cancel_key is not None:
             self._services.cancel_keys.withdraw(self._cancel_key)
