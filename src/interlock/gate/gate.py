@@ -86,12 +86,16 @@ class Gate:
     ) -> tuple[Session, SessionPermit] | Deny:
         """Authenticate, ask policy about connecting, and record the session's start."""
         now = self._now()
+        # A compiled coroutine never waits inside a handler: what it handles would stay in the thread (transport/life).
+        refused: AuthenticationError | None = None
         try:
             principal = await self._authenticator.authenticate(request.credential, request.resource, now)
         except AuthenticationError as error:
-            return await self._refuse_stranger(request, client_address, error)
+            refused = error
         except StorageError:
             return _NO_STATE
+        if refused is not None:
+            return await self._refuse_stranger(request, client_address, refused)
         resource = self._resources.get(request.resource)
         if resource is None or resource.protocol != protocol:
             why = f'there is no resource "{request.resource[:64]}" of this protocol: see `interlock resources list`'
@@ -303,15 +307,16 @@ class Gate:
         try:
             # If we crash after this, the log has a hold that nobody could answer: it is swept as withdrawn at start.
             await self._record(live.journal.decision(action, hold, reason=reason, approval_id=approval_id))
+            full = ""
             try:
                 held = await self._approvals.hold(
                     session, action, hold, approval_id=approval_id, now=self._now(), reason=reason
                 )
             except LimitExceeded as error:
+                full = f"this can't be held: {error}"
+            if full:
                 return await self._deny_held(
-                    live,
-                    action,
-                    Deny("too_many_holds", f"this can't be held: {error}", hold.policies, hold.policy_hash),
+                    live, action, Deny("too_many_holds", full, hold.policies, hold.policy_hash)
                 )
             seconds = int((held.expires_at - held.created_at).total_seconds())
             on_held(Held(action.id, approval_id, hold.groups, seconds))
