@@ -11,7 +11,17 @@ from interlock.wire.postgres import backend
 from interlock.wire.postgres.frontend import Bind, Close, Describe, Execute, Parse
 from interlock.wire.postgres.replies import error_response
 from tests.protocols.dialogue import Dialogue
-from tests.protocols.postgres.conversation import CATALOGUE, READY, READY_T, SYNC, complete, opened, query, run, sqlstates
+from tests.protocols.postgres.conversation import (
+    CATALOGUE,
+    READY,
+    READY_T,
+    SYNC,
+    complete,
+    opened,
+    query,
+    run,
+    sqlstates,
+)
 
 
 def prepared(talk: Dialogue, name: bytes, text: bytes, ready: bytes = READY) -> None:
