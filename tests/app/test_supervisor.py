@@ -140,7 +140,7 @@ def test_sigterm_ends_sessions_in_the_protocols_words_and_exits_with_zero(crashi
 def test_worker_killed_while_a_hold_waits_leaves_nothing_to_approve_P9_T20(crashing: Gateway) -> None:
     with contextlib.closing(psycopg.connect(crashing.dsn(crashing.token()), autocommit=True)) as client:
         client.pgconn.send_query(b"DELETE FROM orders")
-        waiting = []
+        waiting: list[dict[str, str]] = []
         while not waiting:
             waiting = crashing.json("approvals", "list")
         assert [hold["state"] for hold in waiting] == ["waiting"]
