@@ -3,12 +3,11 @@
 import asyncio
 import socket
 from collections.abc import Coroutine
-from typing import Any, cast
+from typing import Any
 
 import uvloop
 
 from interlock.transport.legs import ClientLeg, Leg, UpstreamLeg
-from interlock.transport.stream import Conversation
 from tests.transport.conftest import until
 
 
@@ -51,7 +50,7 @@ async def stand(kind: type[Leg]) -> tuple[Listening, Leg, socket.socket]:
     """A leg of this kind on one end of a socket pair; the other end is the peer's."""
     listening = Listening()
     ours, theirs = socket.socketpair()
-    leg = kind(cast("Conversation", listening))
+    leg = kind(listening)
     await asyncio.get_running_loop().create_connection(lambda: leg, sock=ours)
     theirs.setblocking(False)
     return listening, leg, theirs
@@ -128,7 +127,7 @@ def test_what_is_said_to_a_peer_that_is_gone_goes_nowhere() -> None:
         leg.write(b"late")
         leg.close()
         leg.abort()
-        unused = ClientLeg(cast("Conversation", Listening()))
+        unused = ClientLeg(Listening())
         unused.write(b"early")
         unused.close()
         unused.abort()

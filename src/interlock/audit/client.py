@@ -18,7 +18,7 @@ import sys
 import termios
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from interlock.audit.framing import (
     ENTRY_LENGTH,
@@ -90,7 +90,8 @@ class RecorderClient:
         self._kick_fd = kick_fd
         self._gap = gap
         self._timeout = timeout_seconds
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Any = None
+        """The event loop. Not by its type: uvloop answers None where that says bool, which compiled code refuses."""
         self._seq = 0
         self._durable = 0
         self._unkicked = 0

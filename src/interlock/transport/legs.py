@@ -1,16 +1,50 @@
 """The two ends of a conversation as asyncio protocols: they turn callbacks into the conversation's calls, no more."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final, cast, final
+from typing import Final, Protocol, cast, final
 
-if TYPE_CHECKING:
-    from interlock.transport.stream import Conversation
+
+class Conversing(Protocol):
+    """What the legs call of a conversation."""
+
+    @property
+    def buffer_bytes(self) -> int:
+        """The bound of each leg's write buffer."""
+        ...
+
+    def monotonic(self) -> float:
+        """The loop's clock."""
+        ...
+
+    def regulate(self) -> None:
+        """Whether a leg takes bytes has changed."""
+        ...
+
+    def leg_lost(self) -> None:
+        """A leg's transport is gone."""
+        ...
+
+    def client_sent(self, data: bytes) -> None:
+        """Bytes from the client."""
+        ...
+
+    def client_ended(self) -> None:
+        """The client hung up."""
+        ...
+
+    def upstream_sent(self, data: bytes) -> None:
+        """Bytes from the upstream."""
+        ...
+
+    def upstream_ended(self) -> None:
+        """The upstream hung up."""
+        ...
 
 
 class Leg(asyncio.Protocol):
     """What both ends share: the transport, whether it takes bytes, whether it is read."""
 
-    def __init__(self, conversation: "Conversation") -> None:
+    def __init__(self, conversation: Conversing) -> None:
         self._conversation: Final = conversation
         self.transport: asyncio.Transport | None = None
         self.full_since: float | None = None
