@@ -314,3 +314,27 @@ def test_the_function_call_that_a_resource_allows_runs_and_its_answer_is_recorde
     talk.gives(FromUpstream(answer + READY))
     assert talk.take_client() == answer + READY
     assert talk.recorded[talk.asked[-1].action.id].startswith(answer)
+
+
+def test_policy_limits_bytes_and_the_client_gets_the_whole_rows_that_fit_and_an_error_P10() -> None:
+    talk = opened()
+    talk.gives(FromClient(query("SELECT n FROM t1")))
+    talk.permit(obligations=Obligations(max_bytes=2 * len(row("1")) + 3))
+    talk.gives(FromUpstream(ROW_DESCRIPTION + row("1") + row("2") + row("3") + row("4")))
+    assert talk.all(CancelUpstream)
+    talk.gives(FromUpstream(error_response("ERROR", "57014", "canceled") + READY))
+    down = talk.take_client()
+    assert down.count(b"D\0\0\0") == 2
+    assert sqlstates(down) == ["54000"]
+
+
+def test_a_single_huge_row_is_over_the_limit_of_bytes_and_none_of_it_is_delivered_P10() -> None:
+    talk = opened()
+    talk.gives(FromClient(query("SELECT n FROM t1")))
+    talk.permit(obligations=Obligations(max_bytes=1000))
+    huge = row("x" * 600_000)
+    talk.gives(FromUpstream(ROW_DESCRIPTION + huge[:300_000]), FromUpstream(huge[300_000:]))
+    talk.gives(FromUpstream(error_response("ERROR", "57014", "canceled") + READY))
+    down = talk.take_client()
+    assert b"xxx" not in down
+    assert sqlstates(down) == ["54000"]

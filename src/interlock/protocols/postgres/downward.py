@@ -78,16 +78,17 @@ class Downward:
         running = self._streaming(run.kind)
         if self._swallowing or running.rows_cut:
             return
-        limit = running.limit
-        if limit >= 0 and running.rows + run.count > limit:
-            pieces = split(run.raw, 0)
-            room = limit - running.rows
-            if room > 0:
-                state.deliver(run.raw[: pieces[room - 1][2]], running)
-                running.rows = limit
-            self._cut(running)
-            return
+        if running.limit >= 0 or running.byte_limit >= 0:
+            fitting, end = _fitting(run, running)
+            if fitting < run.count:
+                if fitting:
+                    state.deliver(run.raw[:end], running)
+                    running.rows += fitting
+                    running.row_bytes += end
+                self._cut(running)
+                return
         running.rows += run.count
+        running.row_bytes += len(run.raw)
         state.deliver(run.raw, running)
 
     def _chunk(self, chunk: Chunk) -> None:
@@ -96,15 +97,17 @@ class Downward:
         if self._swallowing or (running.rows_cut and not state.mid_message):
             return
         if chunk.starts:
-            if 0 <= running.limit <= running.rows:
+            size = 1 + int.from_bytes(chunk.raw[1:5], "big")
+            if 0 <= running.limit <= running.rows or 0 <= running.byte_limit < running.row_bytes + size:
                 self._cut(running)
                 return
             running.rows += 1
+            running.row_bytes += size
         state.deliver(chunk.raw, running)
         state.mid_message = not chunk.ends
 
     def _cut(self, running: Running) -> None:
-        """The row limit is reached: deliver no more, and have the upstream stop."""
+        """The limit of rows or bytes is reached: deliver no more, and have the upstream stop."""
         running.rows_cut = True
         self._state.commands.append(CancelUpstream())
 
@@ -245,7 +248,8 @@ class Downward:
         """Tell the client that its rows were cut; what else the upstream says until ReadyForQuery is dropped."""
         state = self._state
         running.error = "54000"
-        deny = Deny("row_limit", f"the result was cut after {running.limit} rows (policy's max_rows): ask for fewer")
+        why = f"the result was cut after {running.rows} rows ({running.row_bytes} bytes) by policy: ask for less"
+        deny = Deny("row_limit", why)
         state.deliver(denial(deny), running)
         self._swallowing = True
         if not any(one.kind in _SYNC_LIKE for one in state.expected):
@@ -401,3 +405,15 @@ class Downward:
                     state.local_reason = value
                 else:
                     state.reason = value
+
+
+def _fitting(run: Run, running: Running) -> tuple[int, int]:
+    """How many rows of a run the action may still deliver, and where the last of them ends."""
+    fitting, end = 0, 0
+    for _, _, row_end in split(run.raw, 0):
+        if 0 <= running.limit < running.rows + fitting + 1:
+            break
+        if 0 <= running.byte_limit < running.row_bytes + row_end:
+            break
+        fitting, end = fitting + 1, row_end
+    return fitting, end

@@ -28,8 +28,9 @@ class Running:
     """One permitted action from its permit to its outcome."""
 
     __slots__ = (
-        "action_id", "analysis", "bytes_count", "data_bytes", "data_digest", "digest", "done", "error", "fed", "limit",
-        "parts", "permit", "rows", "rows_cut", "runs_code", "statement", "tag", "tags", "takes_data", "touched",
+        "action_id", "analysis", "byte_limit", "bytes_count", "data_bytes", "data_digest", "digest", "done",
+        "error", "fed", "limit", "parts", "permit", "row_bytes", "rows", "rows_cut", "runs_code", "statement",
+        "tag", "tags", "takes_data", "touched",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +48,8 @@ class Running:
         self.statement: Final = statement
         """Of a portal."""
         self.limit: Final = -1 if permit.obligations.max_rows is None else permit.obligations.max_rows
+        self.byte_limit: Final = -1 if permit.obligations.max_bytes is None else permit.obligations.max_bytes
+        self.row_bytes = 0
         self.parts: list[bytes] = []
         """Response bytes of this step, not yet given to ``Record`` or ``Done``."""
         self.digest: Final = hashlib.sha256()
