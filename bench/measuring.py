@@ -73,7 +73,7 @@ def run_pgbench(
         raise RuntimeError(msg)
     return Load(
         per_second=_number(r"tps = ([\d.]+)", done.stdout),
-        cpu_microseconds=None if used is None else used / transactions * 1e6,
+        cpu_microseconds=None if used is None or not transactions else used / transactions * 1e6,
         median_microseconds=median,
     )
 
